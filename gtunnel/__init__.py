@@ -1,0 +1,1 @@
+"""gtunnel: a TLS tunnel and transparent proxy for Linux."""

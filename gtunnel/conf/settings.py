@@ -1,0 +1,315 @@
+"""What a configuration says, as frozen data in groups. Each consumer gets the group that concerns it, never the whole.
+
+Units stand beside the fields. The option that fills a field is in `options`; defaults are there too, not here.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from gtunnel.address import Endpoint, HostPort
+from gtunnel.events import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a statement stands: for error messages and for `gtunnel check`."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Foreground(enum.Enum):
+    """`foreground`: whether to detach, and whether to log to standard error as well (YES only)."""
+
+    YES = "yes"
+    QUIET = "quiet"
+    NO = "no"
+
+
+class LogMode(enum.Enum):
+    """`log`: what opening and reopening does to the `output` file."""
+
+    APPEND = "append"
+    OVERWRITE = "overwrite"
+
+
+class LogId(enum.Enum):
+    """`logId`: the text in the brackets of `LOG5[…]`."""
+
+    SEQUENTIAL = "sequential"
+    UNIQUE = "unique"
+    THREAD = "thread"
+    PROCESS = "process"
+
+
+class Transparency(enum.Enum):
+    """`transparent`: whose addresses the outgoing connection uses."""
+
+    NONE = "none"
+    SOURCE = "source"
+    DESTINATION = "destination"
+    BOTH = "both"
+
+    @property
+    def source(self) -> bool:
+        """Whether the far side sees the client's own address."""
+        return self in (Transparency.SOURCE, Transparency.BOTH)
+
+    @property
+    def destination(self) -> bool:
+        """Whether the connection goes where the client meant it to go."""
+        return self in (Transparency.DESTINATION, Transparency.BOTH)
+
+
+class Failover(enum.Enum):
+    """`failover`: RR takes targets in turn, PRIO in the order written."""
+
+    RR = "rr"
+    PRIO = "prio"
+
+
+class TlsVersion(enum.Enum):
+    """Protocol versions that `sslVersion*` name. ALL means no bound."""
+
+    ALL = "all"
+    SSLV3 = "SSLv3"
+    TLSV1 = "TLSv1"
+    TLSV1_1 = "TLSv1.1"
+    TLSV1_2 = "TLSv1.2"
+    TLSV1_3 = "TLSv1.3"
+
+
+class CaptureMethod(enum.Enum):
+    """`captureMethod`: how the kernel hands captured traffic over."""
+
+    AUTO = "auto"
+    TPROXY = "tproxy"
+    REDIRECT = "redirect"
+
+
+class NetBackend(enum.Enum):
+    """`netBackend`: what netsetup writes firewall rules with."""
+
+    AUTO = "auto"
+    IPTABLES = "iptables"
+    NFTABLES = "nftables"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """`debug`: threshold and syslog facility (lower-case name, such as "daemon")."""
+
+    level: Level
+    facility: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOutput:
+    """Where lines go: `output`, `log`, `syslog`, `service` (the syslog ident), and `foreground`."""
+
+    file: str | None
+    mode: LogMode
+    syslog: bool
+    ident: str
+    foreground: Foreground
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSettings:
+    """`chroot`, `setuid`, `setgid`, `pid` (None: no pid file), `workers` (None: one per core)."""
+
+    chroot: str | None
+    user: str | None
+    group: str | None
+    pid_file: str | None
+    workers: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetSettings:
+    """`netBackend`, `netMark` (first of three firewall marks, and their mask), `netTable`, `netPriority`.
+
+    The three marks are `mark`, `mark + step` and `mark + 2 * step`, where step is the mask's lowest bit: delivered to
+    a local socket, gtunnel's own outgoing traffic, and captured traffic of the gateway itself.
+    """
+
+    backend: NetBackend
+    mark: int
+    mask: int
+    table: int
+    priority: int
+
+    @property
+    def own_mark(self) -> int:
+        """The SO_MARK of gtunnel's outgoing sockets."""
+        return self.mark + (self.mask & -self.mask)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureSettings:
+    """`capture*`: the traffic that netsetup hands to a service.
+
+    Port ranges are inclusive pairs; networks are in canonical text form ("192.0.2.0/24", "2001:db8::1/128");
+    empty tuples mean "any" (`exclude`: none).
+    """
+
+    ports: tuple[tuple[int, int], ...]
+    interfaces: tuple[str, ...]
+    from_networks: tuple[str, ...]
+    to_networks: tuple[str, ...]
+    exclude: tuple[str, ...]
+    local: bool
+    method: CaptureMethod
+    place: Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectSettings:
+    """Where a service's connections go. `targets` is empty only with `transparent = destination | both`."""
+
+    targets: tuple[Endpoint, ...]
+    failover: Failover
+    delay: bool
+    local: str | None  # `local`: numeric source address or a name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Seconds. `busy`: a negotiation's step; `close`: a half-closed connection; `idle`: an open one."""
+
+    busy: float
+    close: float
+    connect: float
+    idle: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketOption:
+    """One `socket =` line: the option's name as written (SO_KEEPALIVE) and its value, encoded for setsockopt(2)."""
+
+    name: str
+    level: int
+    number: int
+    value: int | bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketOptions:
+    """`socket = a:… | l:… | r:…`, in the order written: listening, accepted, and outgoing sockets."""
+
+    accept: tuple[SocketOption, ...]
+    local: tuple[SocketOption, ...]
+    remote: tuple[SocketOption, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """What we offer and present. Paths are as written in the file.
+
+    `options` are names without SSL_OP_ and whether to set (True) or clear them, in order. `sni` is the client's server
+    name: None for the default (the host connected to), "" for none. `ciphersuites` and `curves` may be None: OpenSSL's.
+    """
+
+    cert: str | None
+    key: str | None
+    ciphers: str
+    ciphersuites: str | None
+    curves: str | None
+    version_min: TlsVersion
+    version_max: TlsVersion
+    security_level: int
+    options: tuple[tuple[str, bool], ...]
+    sni: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationSettings:
+    """What we demand of the peer's certificate.
+
+    `request` asks for a certificate, `require` fails without one, `chain` wants it to lead to a trusted CA, `peer` wants
+    it to be among the certificates of `ca_file` / `ca_path`. The three check lists are any-of over all their entries.
+    """
+
+    request: bool
+    require: bool
+    chain: bool
+    peer: bool
+    ca_file: str | None
+    ca_path: str | None
+    hosts: tuple[str, ...]
+    ips: tuple[str, ...]
+    emails: tuple[str, ...]
+
+    @property
+    def convincing(self) -> bool:
+        """Whether a peer has to prove who it is at all."""
+        return self.chain or self.peer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """One `[service]`."""
+
+    name: str
+    place: Place
+    client: bool
+    accept: tuple[Endpoint, ...]
+    connect: ConnectSettings
+    transparency: Transparency
+    capture: CaptureSettings | None
+    tls: TlsSettings
+    verification: VerificationSettings
+    timeouts: Timeouts
+    sockets: SocketOptions
+    reset: bool
+    log_id: LogId
+    log: LogSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """A whole configuration file. `notes` are lines for the log at debug level (options ignored on this platform)."""
+
+    file: str
+    log: LogSettings
+    output: LogOutput
+    process: ProcessSettings
+    net: NetSettings
+    services: tuple[ServiceSettings, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def marks_sockets(self) -> bool:
+        """Whether outgoing sockets carry our mark: only where netsetup's rules look at it."""
+        return any(service.capture is not None or service.transparency.source for service in self.services)
+
+
+__all__ = [
+    "CaptureMethod",
+    "CaptureSettings",
+    "Configuration",
+    "ConnectSettings",
+    "Endpoint",
+    "Failover",
+    "Foreground",
+    "HostPort",
+    "LogId",
+    "LogMode",
+    "LogOutput",
+    "LogSettings",
+    "NetBackend",
+    "NetSettings",
+    "Place",
+    "ProcessSettings",
+    "ServiceSettings",
+    "SocketOption",
+    "SocketOptions",
+    "Timeouts",
+    "TlsSettings",
+    "TlsVersion",
+    "Transparency",
+    "VerificationSettings",
+]

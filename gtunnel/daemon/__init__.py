@@ -1,0 +1,1 @@
+"""Processes, signals, reload, privileges, log sinks (docs/architecture.md, floor 5)."""

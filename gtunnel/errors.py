@@ -1,0 +1,31 @@
+"""The one family of errors. Each class carries its template, its fields and the level it is logged at.
+
+Foreign exceptions (OpenSSL's, the kernel's errno) become one of these at the floor that met them, chained with
+`raise … from`. The spine of a connection turns one error into one log line; anything that is not a `GtunnelError`
+is a bug and logs a traceback.
+"""
+
+from typing import ClassVar
+
+from gtunnel.events import Level
+
+
+class GtunnelError(Exception):
+    """Base of everything that gtunnel raises on purpose. `fields` fill `template`; `str()` is the log line."""
+
+    template: ClassVar[str] = "{detail}"
+    level: ClassVar[Level] = Level.ERR
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        super().__init__(self.template.format(**fields))
+
+
+class AddressError(GtunnelError):
+    """A text that is no address."""
+
+    template = "{text!r} is not an address: {reason}"
+
+
+class UsageError(GtunnelError):
+    """The command line makes no sense. Exit status 1, as stunnel's."""

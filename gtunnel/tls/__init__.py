@@ -1,0 +1,1 @@
+"""TLS: the one place that touches OpenSSL (docs/architecture.md, floor 2)."""

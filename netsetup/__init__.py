@@ -1,0 +1,1 @@
+"""netsetup: the kernel side of transparent proxying. Stands on its own; knows nothing of gtunnel."""
