@@ -1,0 +1,78 @@
+"""The one file that touches OpenSSL's private bindings: what pyOpenSSL has no public name for.
+
+Everything here exists both in PyPI's wheels (OpenSSL linked statically: only what the bindings list) and in Debian's
+packages; what does not is reported as absent instead of failing at import.
+"""
+
+import ipaddress
+
+from OpenSSL import SSL
+from OpenSSL._util import ffi, lib
+from OpenSSL.crypto import X509
+
+_OPTION_PREFIX = "SSL_OP_"
+# x509_vfy.h. Not in the bindings' list; the value is part of OpenSSL's ABI.
+_NO_CHECK_TIME = 0x200000
+
+
+def option_numbers() -> dict[str, int]:
+    """Every `SSL_OP_` name that this build knows, without the prefix, and its bits."""
+    names = (name for name in dir(lib) if name.startswith(_OPTION_PREFIX))
+    return {name.removeprefix(_OPTION_PREFIX): int(getattr(lib, name)) for name in sorted(names)}
+
+
+def set_groups(context: SSL.Context, groups: str) -> bool:
+    """Set the key exchange groups (SSL_CTX_set1_groups_list); False if OpenSSL does not take the list."""
+    taken = bool(lib.SSL_CTX_set1_curves_list(context._context, groups.encode()) == 1)
+    if not taken:
+        _clear_errors()
+    return taken
+
+
+def session_reused(connection: SSL.Connection) -> bool:
+    """Whether the handshake resumed a session (SSL_session_reused)."""
+    return bool(lib.SSL_session_reused(connection._ssl))
+
+
+def matches_host(certificate: X509, host: str) -> bool:
+    """Whether a certificate is for a host name, by OpenSSL's own matching (X509_check_host, RFC 6125)."""
+    return _matches(certificate, host=host)
+
+
+def matches_ip(certificate: X509, address: str) -> bool:
+    """Whether a certificate is for an IP address (X509_check_ip). `address` is a literal."""
+    return _matches(certificate, ip=ipaddress.ip_address(address).packed)
+
+
+def _matches(certificate: X509, *, host: str | None = None, ip: bytes | None = None) -> bool:
+    # X509_check_host itself is not bound. A verification of the leaf alone, trusted as it is (PARTIAL_CHAIN), at no
+    # particular time, leaves the name check as the only thing that can fail.
+    param = ffi.gc(lib.X509_VERIFY_PARAM_new(), lib.X509_VERIFY_PARAM_free)
+    lib.X509_VERIFY_PARAM_set_flags(param, lib.X509_V_FLAG_PARTIAL_CHAIN | _NO_CHECK_TIME)
+    if host is not None:
+        name = host.encode()
+        usable = lib.X509_VERIFY_PARAM_set1_host(param, name, len(name))
+    else:
+        usable = lib.X509_VERIFY_PARAM_set1_ip(param, ip, len(ip or b""))
+    store = ffi.gc(lib.X509_STORE_new(), lib.X509_STORE_free)
+    context = ffi.gc(lib.X509_STORE_CTX_new(), lib.X509_STORE_CTX_free)
+    matched = bool(
+        usable == 1
+        and lib.X509_STORE_add_cert(store, certificate._x509) == 1
+        and lib.X509_STORE_set1_param(store, param) == 1
+        and lib.X509_STORE_CTX_init(context, store, certificate._x509, ffi.NULL) == 1
+        and lib.X509_verify_cert(context) == 1
+    )
+    _clear_errors()
+    return matched
+
+
+def verify_reason(error_number: int) -> str:
+    """OpenSSL's text for a verification error (X509_verify_cert_error_string)."""
+    return bytes(ffi.string(lib.X509_verify_cert_error_string(error_number))).decode("utf-8", "replace")
+
+
+def _clear_errors() -> None:
+    # A stale entry in the queue would be taken for the cause of the next failure.
+    while lib.ERR_get_error():
+        pass

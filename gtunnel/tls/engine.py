@@ -1,0 +1,144 @@
+"""TLS as a machine that bytes go into and come out of. It has no socket: a leg of a connection owns that.
+
+OpenSSL works on two memory BIOs. Received ciphertext is `feed`-ed in; `read_into` takes plaintext out; `write` puts
+plaintext in; `take_output` fetches what must be sent. Any call may produce output (a handshake's flight, an alert, the
+answer to a key update), so whoever drives the engine asks `take_output` after each of them; and `write` may have to
+wait for input (renegotiation in TLS 1.2), which it says by taking nothing.
+
+The two directions close separately (RFC 8446, section 6.1): `close` sends our close_notify and leaves reading open,
+`ended` tells that the peer's has come. A stream that ends without one is a `TlsTruncatedError`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from OpenSSL import SSL
+
+from gtunnel.events import Level
+from gtunnel.tls import binding
+from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError, openssl_reason
+from gtunnel.tls.verification import Verdicts
+
+# What one bio_read takes at most: four full records with their overhead, the size that relays move at a time.
+OUTPUT_CHUNK: Final = 4 * (16384 + 256)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Negotiated:
+    """What a finished handshake agreed on."""
+
+    version: str
+    cipher: str
+    bits: int
+    reused: bool
+    group: str | None
+    peer_subject: str | None
+
+
+class TlsEngine:
+    """One TLS connection without a socket. Not safe for two greenlets at once; a connection has only one."""
+
+    __slots__ = ("_connection", "_eof", "_function", "_lenient", "_verdicts", "ended")
+
+    def __init__(self, context: SSL.Context, *, client: bool, server_name: str | None = None) -> None:
+        """Start a connection of `context`; `server_name` is the client's SNI (RFC 6066), None sends none."""
+        connection = SSL.Connection(context, None)
+        self._verdicts = Verdicts()
+        connection.set_app_data(self._verdicts)
+        if client:
+            connection.set_connect_state()
+            if server_name:
+                connection.set_tlsext_host_name(server_name.encode("idna"))
+        else:
+            connection.set_accept_state()
+        self._connection = connection
+        self._function = "SSL_connect" if client else "SSL_accept"
+        self._eof = False
+        self._lenient = bool(connection.set_options(0) & binding.option_numbers().get("IGNORE_UNEXPECTED_EOF", 0))
+        self.ended = False
+
+    def feed(self, ciphertext: memoryview | bytes) -> None:
+        """Put received bytes in. The BIO takes all; the caller bounds how much it feeds before reading."""
+        self._connection.bio_write(ciphertext)
+
+    def feed_eof(self) -> None:
+        """Say that the TCP stream has ended: nothing more will be fed."""
+        self._eof = True
+
+    def handshake(self) -> bool:
+        """Go on with the handshake; True when it is finished, False when it needs input. Raises `HandshakeError`."""
+        try:
+            self._connection.do_handshake()
+        except SSL.WantReadError as want:
+            if self._eof:
+                reason = "SSL routines::unexpected eof while reading"
+                raise HandshakeError(function=self._function, reason=reason) from want
+            return False
+        except SSL.Error as error:
+            raise HandshakeError(function=self._function, reason=openssl_reason(error)) from error
+        return True
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Decrypt up to `len(buffer)` bytes. 0 means: nothing now (feed more), or the end if `ended` is set.
+
+        Raises `TlsStreamError`; `TlsTruncatedError` once everything received was read and no close_notify was in it.
+        """
+        if self.ended:
+            return 0
+        try:
+            return self._connection.recv_into(buffer)
+        except SSL.WantReadError as want:
+            if self._eof and not self._lenient:
+                raise TlsTruncatedError(function="SSL_read") from want
+            self.ended = self._eof
+            return 0
+        except SSL.ZeroReturnError:
+            self.ended = True
+            return 0
+        except SSL.Error as error:
+            raise TlsStreamError(function="SSL_read", reason=openssl_reason(error)) from error
+
+    def write(self, plaintext: memoryview) -> int:
+        """Encrypt; returns how much was taken. 0 means that input is needed first. Raises `TlsStreamError`."""
+        try:
+            return self._connection.send(plaintext)
+        except (SSL.WantReadError, SSL.WantWriteError):
+            return 0
+        except SSL.Error as error:
+            raise TlsStreamError(function="SSL_write", reason=openssl_reason(error)) from error
+
+    def take_output(self) -> bytes:
+        """Ciphertext to send, at most `OUTPUT_CHUNK` bytes; empty when there is none."""
+        try:
+            return self._connection.bio_read(OUTPUT_CHUNK)
+        except SSL.WantReadError:
+            return b""
+
+    def close(self) -> None:
+        """Send close_notify (it is then in the output). The peer may go on sending. Raises `TlsStreamError`."""
+        try:
+            self._connection.shutdown()
+        except (SSL.WantReadError, SSL.WantWriteError, SSL.ZeroReturnError):
+            return
+        except SSL.Error as error:
+            raise TlsStreamError(function="SSL_shutdown", reason=openssl_reason(error)) from error
+
+    def take_verdicts(self) -> list[tuple[Level, str]]:
+        """The lines that verification wants logged, once."""
+        lines = self._verdicts.lines
+        self._verdicts.lines = []
+        return lines
+
+    def negotiated(self) -> Negotiated:
+        """What the handshake agreed on. Call it after `handshake` returned True."""
+        connection = self._connection
+        certificate = connection.get_peer_certificate(as_cryptography=True)
+        group = getattr(connection, "get_group_name", None)
+        return Negotiated(
+            version=connection.get_protocol_version_name(),
+            cipher=connection.get_cipher_name() or "none",
+            bits=connection.get_cipher_bits() or 0,
+            reused=binding.session_reused(connection),
+            group=group() if group is not None else None,
+            peer_subject=certificate.subject.rfc4514_string() if certificate is not None else None,
+        )

@@ -1,0 +1,26 @@
+"""What this machine's OpenSSL is and can do: for `-version`, `-options` and the log's first lines."""
+
+import OpenSSL
+from OpenSSL import SSL
+
+from gtunnel.tls import binding
+
+
+def library_version() -> str:
+    """Such as `OpenSSL 3.0.19 27 Jan 2026`."""
+    return _text(SSL.OPENSSL_VERSION)
+
+
+def built_with() -> str:
+    """The bindings and the platform that OpenSSL was built for."""
+    return f"pyOpenSSL {OpenSSL.__version__}, {_text(SSL.SSLEAY_PLATFORM)}"
+
+
+def option_names() -> tuple[str, ...]:
+    """The names that `options =` takes, sorted."""
+    return tuple(binding.option_numbers())
+
+
+def _text(item: int) -> str:
+    value = SSL.OpenSSL_version(item)
+    return value.decode("ascii", "replace")

@@ -1,0 +1,150 @@
+"""Is this peer who it should be? The verification callback, as a function of certificate, settings and trust.
+
+OpenSSL calls it once for every certificate of the chain, from the root down, and again for each problem it finds.
+The lines it wants logged travel with the connection (`Verdicts`), because a context is shared by all of them.
+A resumed session does not come here: it was verified when it began, by the same service (its session id context).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL
+from OpenSSL.crypto import X509
+
+from gtunnel.conf.settings import VerificationSettings
+from gtunnel.events import Level
+from gtunnel.tls import binding
+from gtunnel.tls.errors import TlsSetupError
+
+Callback = Callable[[SSL.Connection, X509, int, int, int], bool]
+
+# A CApath directory holds NAME.0, NAME.1, … for subjects whose hashes collide; more than this many is no accident.
+MAX_HASH_COLLISIONS = 64
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What verification had to say about one connection; its app data in OpenSSL."""
+
+    lines: list[tuple[Level, str]] = field(default_factory=list)
+
+
+def verify_mode(settings: VerificationSettings) -> int:
+    """The SSL_VERIFY_ flags for a context."""
+    if not settings.request:
+        return SSL.VERIFY_NONE
+    mode = SSL.VERIFY_PEER
+    if settings.require:
+        mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+    return mode
+
+
+def verify_callback(settings: VerificationSettings) -> Callback:
+    """Make the callback. Reads `CAfile` and remembers it if peers are compared with it. Raises `TlsSetupError`."""
+    local = _LocalCertificates(settings) if settings.peer else None
+
+    def verify(connection: SSL.Connection, certificate: X509, error: int, depth: int, ok: int) -> bool:
+        verdicts = connection.get_app_data()
+        lines = verdicts.lines if isinstance(verdicts, Verdicts) else []
+        if not settings.convincing:
+            lines.append((Level.INFO, "Certificate verification disabled"))
+            return True
+        name = subject_text(certificate)
+        problem = _problem(settings, local, certificate, error if settings.chain and not ok else 0, depth)
+        if problem is None:
+            # Said once per certificate: OpenSSL comes back with ok=0 for problems that are ignored here.
+            if ok:
+                level = Level.NOTICE if depth == 0 else Level.INFO
+                lines.append((level, f"Certificate accepted at depth={depth}: {name}"))
+            return True
+        lines.append((Level.WARNING, f"CERT: {problem}"))
+        lines.append((Level.WARNING, f"Rejected by CERT at depth={depth}: {name}"))
+        return False
+
+    return verify
+
+
+def _problem(
+    settings: VerificationSettings, local: "_LocalCertificates | None", certificate: X509, error: int, depth: int
+) -> str | None:
+    if error:
+        return f"Pre-verification error: {binding.verify_reason(error)}"
+    if depth > 0:
+        return None
+    if local is not None and not local.contains(certificate):
+        return "Certificate not found in local repository"
+    if not subject_matches(settings, certificate):
+        return "Subject checks failed"
+    return None
+
+
+def subject_matches(settings: VerificationSettings, certificate: X509) -> bool:
+    """Whether the leaf is for any of checkHost, checkIP and checkEmail; true if none of them was given."""
+    if not (settings.hosts or settings.ips or settings.emails):
+        return True
+    return (
+        any(binding.matches_host(certificate, host) for host in settings.hosts)
+        or any(binding.matches_ip(certificate, address) for address in settings.ips)
+        or (bool(settings.emails) and _matches_email(certificate.to_cryptography(), settings.emails))
+    )
+
+
+def _matches_email(certificate: x509.Certificate, wanted: tuple[str, ...]) -> bool:
+    # As X509_check_email does: the alternative names decide if there are any, the subject only otherwise.
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        emails = names.get_values_for_type(x509.RFC822Name)
+    except (x509.ExtensionNotFound, ValueError):
+        emails = []
+    if not emails:
+        attributes = certificate.subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS)
+        emails = [str(attribute.value) for attribute in attributes]
+    return bool({_folded(email) for email in emails} & {_folded(email) for email in wanted})
+
+
+def _folded(email: str) -> str:
+    # RFC 5280, section 7.5: the domain is compared without regard to case, the local part with it.
+    local, _, domain = email.rpartition("@")
+    return f"{local}@{domain.lower()}"
+
+
+def subject_text(certificate: X509) -> str:
+    """A subject as stunnel's log shows it: `CN=other, O=Org, C=PL`, in the certificate's own order."""
+    components = certificate.get_subject().get_components()
+    return ", ".join(f"{key.decode()}={value.decode('utf-8', 'replace')}" for key, value in components)
+
+
+class _LocalCertificates:
+    """The certificates that `verifyPeer` accepts: those of CAfile, and those of CApath under the subject's hash."""
+
+    def __init__(self, settings: VerificationSettings) -> None:
+        self._directory = Path(settings.ca_path) if settings.ca_path else None
+        self._known = _read(Path(settings.ca_file)) if settings.ca_file else frozenset()
+
+    def contains(self, certificate: X509) -> bool:
+        der = certificate.to_cryptography().public_bytes(Encoding.DER)
+        return der in self._known or self._in_directory(certificate, der)
+
+    def _in_directory(self, certificate: X509, der: bytes) -> bool:
+        if self._directory is None:
+            return False
+        stem = f"{certificate.subject_name_hash():08x}"
+        for number in range(MAX_HASH_COLLISIONS):
+            file = self._directory / f"{stem}.{number}"
+            try:
+                if der in _read(file):
+                    return True
+            except TlsSetupError:
+                return False
+        return False
+
+
+def _read(file: Path) -> frozenset[bytes]:
+    try:
+        certificates = x509.load_pem_x509_certificates(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TlsSetupError(what=str(file), reason=error) from error
+    return frozenset(certificate.public_bytes(Encoding.DER) for certificate in certificates)
