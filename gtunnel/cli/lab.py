@@ -118,7 +118,7 @@ def _status(lab: Lab, _args: argparse.Namespace) -> int:
     if status.up:
         print(f"Lab {lab.name} is up.\n")
     else:
-        print(f"Lab {lab.name} is there in part only. Take it down: gtunnel lab down {_name_option(lab)}".rstrip() + "\n")
+        print(f"Lab {lab.name} is there in part only. Take it down: gtunnel lab down {_name_option(lab)}\n")
     _print_hosts(status)
     return 0 if status.up else 1
 
