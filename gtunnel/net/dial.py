@@ -1,0 +1,170 @@
+"""Connecting to a target: one after the other until one answers, each within TIMEOUTconnect."""
+
+import errno
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from gtunnel.address import ClientAddress, SocketAddress, UnixPath, from_sockaddr, numeric
+from gtunnel.conf.settings import SocketOption
+from gtunnel.events import Level, Log
+from gtunnel.net import sockopts
+from gtunnel.net.errors import NoTargetError, OriginError, SocketError
+from gtunnel.net.legs import PlainLeg
+from gtunnel.net.loops import LoopGuard
+from gtunnel.net.names import Address
+from gtunnel.net.transparency import TransparencyStrategy
+from gtunnel.net.waiting import Wakeup
+
+# A full backlog of a Unix socket (EAGAIN) or a full descriptor table is worth another try after this many seconds.
+RETRY_SECONDS: Final = 0.05
+_TRY_AGAIN: Final = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PORT_TAKEN: Final = (errno.EADDRNOTAVAIL, errno.EADDRINUSE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialSettings:
+    """How a service connects. `seconds`: TIMEOUTconnect; `local`: a literal to bind; `mark`: SO_MARK or 0.
+
+    `loops` notes the connections made, where a firewall rule could hand them back.
+    """
+
+    seconds: float
+    options: tuple[SocketOption, ...]
+    strategy: TransparencyStrategy
+    local: str | None
+    mark: int
+    loops: LoopGuard | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """A connected leg, whom it is connected to, and our own address there (None for Unix sockets)."""
+
+    leg: PlainLeg
+    remote: Address
+    local: SocketAddress | None
+
+
+def dial(
+    settings: DialSettings, targets: Iterable[Address], client: ClientAddress | None, wakeup: Wakeup, log: Log
+) -> Dialled:
+    """Connect to the first target that answers; the leg is the caller's. Raises `NoTargetError`."""
+    for target in targets:
+        log.write(Level.INFO, f"s_connect: connecting {target}")
+        attempt = _Attempt(settings, target, client, wakeup)
+        try:
+            dialled = attempt.run()
+        except (SocketError, OriginError) as error:
+            log.write(Level.ERR, f"s_connect: {error}")
+            continue
+        log.write(Level.NOTICE, f"s_connect: connected {target}")
+        sockopts.apply(dialled.leg.sock, settings.options, "remote", log)
+        return dialled
+    raise NoTargetError
+
+
+class _Attempt:
+    """Connecting to one target, again while the kernel lacks something that may come back."""
+
+    def __init__(
+        self, settings: DialSettings, target: Address, client: ClientAddress | None, wakeup: Wakeup
+    ) -> None:
+        self._settings = settings
+        self._strategy = settings.strategy
+        self._target = target
+        self._client = client
+        self._wakeup = wakeup
+        self._deadline = monotonic() + settings.seconds
+
+    def run(self) -> Dialled:
+        while True:
+            try:
+                return self._connect()
+            except OSError as error:
+                self._prepare_again(error)
+
+    def _prepare_again(self, error: OSError) -> None:
+        """Change something or wait, so that another try makes sense; otherwise raise `SocketError`."""
+        fallback = self._strategy.fallback()
+        if error.errno in _PORT_TAKEN and fallback is not None:
+            self._strategy = fallback
+        elif error.errno in _TRY_AGAIN and monotonic() < self._deadline:
+            self._wakeup.wait(RETRY_SECONDS)
+        else:
+            raise SocketError.of(f"connect {self._target}", error) from error
+
+    def _connect(self) -> Dialled:
+        """One try. Raises `OSError` as the kernel gave it, `SocketError` for what no other try would mend."""
+        target = self._target
+        sock = socket.socket(socket.AF_UNIX if isinstance(target, UnixPath) else target.family, socket.SOCK_STREAM)
+        leg: PlainLeg | None = None
+        try:
+            sock.setblocking(False)
+            self._prepare(sock)
+            result = sock.connect_ex(target.path if isinstance(target, UnixPath) else target.sockaddr)
+            # Noted before the other side can have accepted: a loop must find it.
+            local = self._note(sock)
+            leg = PlainLeg(sock, self._wakeup)
+            if result == errno.EINPROGRESS:
+                result = self._finish(leg)
+            if result != 0:
+                raise OSError(result, "connect")  # noqa: TRY301 - told apart from other failures by the caller
+        except BaseException:
+            if leg is None:
+                sock.close()
+            else:
+                leg.close(reset=False)
+            raise
+        return Dialled(leg, target, local)
+
+    def _prepare(self, sock: socket.socket) -> None:
+        settings = self._settings
+        if sock.family == socket.AF_UNIX:
+            return
+        if settings.mark:
+            sockopts.set_mark(sock, settings.mark)
+        if not self._strategy.prepare_outgoing(sock, self._client) and settings.local is not None:
+            _bind_local(sock, settings.local)
+
+    def _note(self, sock: socket.socket) -> SocketAddress | None:
+        local = from_sockaddr(sock.getsockname())
+        if self._settings.loops is not None and local is not None and isinstance(self._target, SocketAddress):
+            self._settings.loops.note(local, self._target)
+        return local
+
+    def _finish(self, leg: PlainLeg) -> int:
+        """Wait until a started connect has ended; its errno, or 0."""
+        while True:
+            leg.want(receive=False, send=True)
+            in_time = self._wakeup.wait(self._deadline - monotonic())
+            result = leg.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if result != 0:
+                return result
+            if _is_connected(leg.sock):
+                leg.want(receive=False, send=False)
+                return 0
+            if not in_time:
+                raise SocketError(operation=f"s_poll_wait {self._target}", reason="TIMEOUTconnect exceeded")
+
+
+def _bind_local(sock: socket.socket, local: str) -> None:
+    address = numeric(local, 0)
+    if address is None or address.family != sock.family:
+        raise SocketError(operation=f"local = {local}", reason="not an address of the target's family")
+    # The kernel chooses the port at connect, so that one port serves several destinations.
+    sock.setsockopt(socket.SOL_IP, sockopts.IP_BIND_ADDRESS_NO_PORT, 1)
+    try:
+        sock.bind(address.sockaddr)
+    except OSError as error:
+        raise SocketError.of(f"bind {local}", error) from error
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,55 @@
+"""What sockets fail with. The wording is that of stunnel's log where it has one."""
+
+import os
+
+from gtunnel.errors import GtunnelError
+from gtunnel.events import Level
+
+
+class SocketError(GtunnelError):
+    """The kernel refused an operation on a socket. `operation` is a system call or a step with a name."""
+
+    template = "{operation}: {reason}"
+
+    @classmethod
+    def of(cls, operation: str, error: OSError) -> "SocketError":
+        """Translate an `OSError`, in the form `connect: Connection refused (111)`."""
+        return cls(operation=operation, reason=errno_text(error))
+
+
+class WaitTimeoutError(GtunnelError):
+    """A TIMEOUT option was exceeded. `waiting` is what was being done, `option` the option's name."""
+
+    template = "{waiting}: s_poll_wait: {option} exceeded: {consequence}"
+    level = Level.INFO
+
+
+class NoTargetError(GtunnelError):
+    """None of a service's targets could be connected."""
+
+    template = "No more addresses to connect"
+
+
+class ResolveError(GtunnelError):
+    """A host name has no address."""
+
+    template = "Error resolving {host!r}: {reason}"
+
+
+class OriginError(GtunnelError):
+    """It cannot be told where a transparent connection was going, or it was going to ourselves."""
+
+    template = "transparent: {reason}"
+
+
+class ListenError(GtunnelError):
+    """A listening socket could not be made."""
+
+    template = "bind: {address}: {reason}"
+
+
+def errno_text(error: OSError) -> str:
+    """`Connection refused (111)`, as stunnel's log shows an errno."""
+    if error.errno is None:
+        return str(error)
+    return f"{os.strerror(error.errno)} ({error.errno})"

@@ -1,0 +1,272 @@
+"""The two legs of a connection: a socket each, plain or with a TLS engine. The relay does not know which is which.
+
+A leg never blocks: `receive` gives None where it would, and `send` takes less than it was given. Ciphertext that the
+kernel did not take is the leg's `backlog`; while there is any, the leg takes no more plaintext, so it is bounded by
+what one `send` produces.
+"""
+
+import contextlib
+import socket
+import struct
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Protocol
+
+from gtunnel.net.errors import SocketError, WaitTimeoutError
+from gtunnel.net.waiting import READ, WRITE, Wakeup
+from gtunnel.tls.engine import TlsEngine
+from gtunnel.tls.errors import HandshakeError, TlsStreamError
+
+# What one receive takes at most: four TLS records. Larger buffers leave the cache and were slower.
+SCRATCH_BYTES = 4 * 16384
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass(slots=True)
+class Scratch:
+    """A worker's buffers. Between a receive and a send nothing else runs, so all connections share them."""
+
+    plain: memoryview = field(default_factory=lambda: memoryview(bytearray(SCRATCH_BYTES)))
+    cipher: memoryview = field(default_factory=lambda: memoryview(bytearray(SCRATCH_BYTES + 1024)))
+
+
+class Leg(Protocol):
+    """One side of a connection. Owns its socket."""
+
+    @property
+    def readable(self) -> bool:
+        """Whether a `receive` may give something."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether `send` takes nothing until the leg becomes writable (or readable)."""
+
+    def receive(self, buffer: memoryview) -> int | None:
+        """Bytes received into `buffer`; 0 at the orderly end, None for nothing now. Raises `GtunnelError`."""
+
+    def send(self, data: memoryview) -> int:
+        """Take up to all of `data`; returns how much. Raises `GtunnelError`."""
+
+    def flush(self) -> bool:
+        """Try to send what is kept; True when nothing is. Raises `GtunnelError`."""
+
+    def finish(self) -> None:
+        """Say that we send no more, and keep receiving. Raises `GtunnelError`."""
+
+    def want(self, *, receive: bool, send: bool) -> None:
+        """Set what the leg's watch waits for."""
+
+    def close(self, *, reset: bool) -> None:
+        """Close the socket; with `reset` by RST, so that the peer learns of the failure."""
+
+
+class PlainLeg:
+    """A socket as it is."""
+
+    __slots__ = ("_wakeup", "_watch", "blocked", "sock")
+
+    def __init__(self, sock: socket.socket, wakeup: Wakeup) -> None:
+        """Take over `sock`, which must be non-blocking."""
+        self.sock = sock
+        self.blocked = False
+        self._wakeup = wakeup
+        self._watch = wakeup.watch(sock.fileno())
+
+    @property
+    def readable(self) -> bool:
+        """Whether a `receive` may give something."""
+        return self._watch.readable
+
+    def receive(self, buffer: memoryview) -> int | None:
+        """See `Leg`."""
+        try:
+            count = self.sock.recv_into(buffer)
+        except BlockingIOError:
+            self._watch.readable = False
+            return None
+        except OSError as error:
+            raise SocketError.of("readsocket", error) from error
+        if 0 < count < len(buffer):
+            # The socket is drained; asking again would only tell that.
+            self._watch.readable = False
+        return count
+
+    def send(self, data: memoryview) -> int:
+        """See `Leg`."""
+        try:
+            count = self.sock.send(data)
+        except BlockingIOError:
+            count = 0
+        except OSError as error:
+            raise SocketError.of("writesocket", error) from error
+        self.blocked = count < len(data)
+        return count
+
+    def flush(self) -> bool:
+        """Nothing is kept: the kernel took it or the caller still has it."""
+        self.blocked = False
+        return True
+
+    def finish(self) -> None:
+        """See `Leg`: shutdown(SHUT_WR)."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise SocketError.of("shutdown", error) from error
+
+    def want(self, *, receive: bool, send: bool) -> None:
+        """See `Leg`."""
+        self._watch.want((READ if receive else 0) | (WRITE if send else 0))
+
+    def close(self, *, reset: bool) -> None:
+        """See `Leg`."""
+        self._wakeup.forget(self._watch)
+        if reset:
+            with contextlib.suppress(OSError):
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.sock.close()
+
+
+class TlsLeg:
+    """A socket with a TLS engine before it."""
+
+    __slots__ = ("_backlog", "_buffer", "_engine", "_failure", "_more", "_plain", "_starved", "_wakeup")
+
+    def __init__(self, plain: PlainLeg, engine: TlsEngine, scratch: Scratch, wakeup: Wakeup) -> None:
+        """Take over the plain leg; from now on its bytes are TLS."""
+        self._plain = plain
+        self._engine = engine
+        self._buffer = scratch.cipher
+        self._wakeup = wakeup
+        self._backlog = memoryview(b"")
+        self._failure: TlsStreamError | None = None
+        self._more = False
+        self._starved = False
+
+    @property
+    def engine(self) -> TlsEngine:
+        """The engine, for what was negotiated."""
+        return self._engine
+
+    @property
+    def readable(self) -> bool:
+        """Whether a `receive` may give something: from the socket, or from records that were received already."""
+        return self._more or self._plain.readable
+
+    @property
+    def blocked(self) -> bool:
+        """See `Leg`."""
+        return bool(self._backlog) or self._starved
+
+    def handshake(self, seconds: float) -> None:
+        """Shake hands within `seconds` (TIMEOUTbusy). Raises `HandshakeError`, `SocketError`, `WaitTimeoutError`.
+
+        The limit is on the whole handshake: a peer that sends a byte now and then does not hold a connection open.
+        """
+        plain = self._plain
+        deadline = monotonic() + seconds
+        while True:
+            try:
+                done = self._engine.handshake()
+            except HandshakeError:
+                # The alert that tells the peer why.
+                with contextlib.suppress(SocketError):
+                    self.flush()
+                raise
+            flushed = self.flush()
+            if done and flushed:
+                plain.want(receive=False, send=False)
+                # The peer's first data may have come in the same segment as its last handshake message.
+                self._more = True
+                return
+            if not done and flushed and self._fill() is not None:
+                continue
+            plain.want(receive=flushed, send=not flushed)
+            if not self._wakeup.wait(deadline - monotonic()):
+                raise WaitTimeoutError(waiting="ssl_start", option="TIMEOUTbusy", consequence="sending reset")
+
+    def receive(self, buffer: memoryview) -> int | None:
+        """See `Leg`. Also raises `TlsTruncatedError`, once all that had come was read."""
+        if self._failure is not None:
+            raise self._failure
+        while True:
+            count = self._decrypt(buffer)
+            if count or self._engine.ended:
+                return count
+            if self._fill() is None:
+                return None
+
+    def _decrypt(self, buffer: memoryview) -> int:
+        engine = self._engine
+        count = 0
+        self._starved = False
+        try:
+            while count < len(buffer):
+                got = engine.read_into(buffer[count:])
+                if not got:
+                    break
+                count += got
+        except TlsStreamError as error:
+            if not count:
+                self._collect()
+                raise
+            # What was decrypted before the failure is good and goes first.
+            self._failure = error
+        self._more = bool(count) and (count == len(buffer) or engine.ended or self._failure is not None)
+        self._collect()
+        return count
+
+    def _fill(self) -> int | None:
+        """Feed the engine from the socket; None if there is nothing now, 0 at the end of the TCP stream."""
+        count = self._plain.receive(self._buffer)
+        if count is None:
+            return None
+        if count:
+            self._engine.feed(self._buffer[:count])
+        else:
+            self._engine.feed_eof()
+        return count
+
+    def send(self, data: memoryview) -> int:
+        """See `Leg`."""
+        if not self.flush():
+            return 0
+        count = 0
+        # One SSL_write makes one record: all of them go to the kernel together.
+        while count < len(data):
+            taken = self._engine.write(data[count:])
+            if not taken:
+                self._starved = True
+                break
+            count += taken
+        self.flush()
+        return count
+
+    def flush(self) -> bool:
+        """See `Leg`."""
+        self._collect()
+        while self._backlog:
+            sent = self._plain.send(self._backlog)
+            self._backlog = self._backlog[sent:]
+            if self._backlog:
+                return False
+            self._collect()
+        return not self._starved
+
+    def _collect(self) -> None:
+        if not self._backlog:
+            self._backlog = memoryview(self._engine.take_output())
+
+    def finish(self) -> None:
+        """See `Leg`: close_notify."""
+        self._engine.close()
+        self.flush()
+
+    def want(self, *, receive: bool, send: bool) -> None:
+        """See `Leg`. A starved engine waits for the peer, not for room in the kernel."""
+        self._plain.want(receive=receive or self._starved, send=bool(self._backlog) or (send and not self._starved))
+
+    def close(self, *, reset: bool) -> None:
+        """See `Leg`."""
+        self._plain.close(reset=reset)

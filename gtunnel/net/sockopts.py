@@ -1,0 +1,46 @@
+"""Setting `socket =` options, and the few that gtunnel sets itself. No gevent here."""
+
+import socket
+
+from gtunnel.conf.settings import SocketOption
+from gtunnel.events import Level, Log
+from gtunnel.net.errors import errno_text
+
+# linux/in.h, linux/in6.h; Python's socket module has no names for them.
+IP_TRANSPARENT = 19
+IPV6_TRANSPARENT = 75
+IP_BIND_ADDRESS_NO_PORT = 24
+SO_ORIGINAL_DST = 80
+SO_MARK = 36
+
+
+def apply(sock: socket.socket, options: tuple[SocketOption, ...], kind: str, log: Log) -> None:
+    """Set options on a socket; `kind` is "accept", "local" or "remote" (for the log).
+
+    As in stunnel, an option that the kernel refuses is logged and does not stop the connection; options of TCP and IP
+    are passed over on Unix sockets.
+    """
+    for option in options:
+        if sock.family == socket.AF_UNIX and option.level != socket.SOL_SOCKET:
+            continue
+        try:
+            sock.setsockopt(option.level, option.number, option.value)
+        except OSError as error:
+            log.write(Level.ERR, f"Failed to set {option.name} on {kind} socket: {errno_text(error)}")
+        else:
+            if log.threshold >= Level.DEBUG:
+                log.write(Level.DEBUG, f"Option {option.name} set on {kind} socket")
+
+
+def set_transparent(sock: socket.socket) -> None:
+    """Allow a socket to use addresses that are not this machine's. Raises `OSError` (EPERM without CAP_NET_ADMIN)."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+    # A dual-stack IPv6 socket carries IPv4 too, and the kernel looks at the same flag for both.
+    else:
+        sock.setsockopt(socket.SOL_IP, IP_TRANSPARENT, 1)
+
+
+def set_mark(sock: socket.socket, mark: int) -> None:
+    """Put a firewall mark on everything that the socket sends (socket(7), SO_MARK). Raises `OSError`."""
+    sock.setsockopt(socket.SOL_SOCKET, SO_MARK, mark)

@@ -1,0 +1,160 @@
+"""How a connection's greenlet waits: for several descriptors at once, with one deadline.
+
+gevent's own waits are for one descriptor, make a watcher and a timer each time, and would need two greenlets per
+connection. Here the watchers live as long as the connection, stay armed while the interest does not change (libev
+then makes no system call), and the timer is only moved when it would fire too late.
+
+A watcher is level-triggered: one that fires while its greenlet is not in `wait` would fire in every turn of the loop,
+so it disarms itself, and `wait` arms it again.
+"""
+
+import select
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Final
+
+from gevent import get_hub, getcurrent
+
+READ: Final = 1
+WRITE: Final = 2
+
+
+class Watch:
+    """The readiness of one descriptor, for one `Wakeup`. It does not own the descriptor.
+
+    `readable` / `writable` start out true (trying costs one call and often succeeds) and are cleared by whoever met
+    EAGAIN.
+    """
+
+    __slots__ = ("_armed", "_io", "_wake", "fd", "readable", "writable")
+
+    def __init__(self, fd: int, make: Callable[[int, int], Any], wake: Callable[[], bool]) -> None:
+        self.fd = fd
+        self.readable = True
+        self.writable = True
+        self._io = {READ: make(fd, READ), WRITE: make(fd, WRITE)}
+        self._armed = 0
+        self._wake = wake
+
+    def want(self, events: int) -> None:
+        """Set the interest: READ, WRITE, both or 0."""
+        changed = events ^ self._armed
+        if not changed:
+            return
+        for event in (READ, WRITE):
+            if changed & event:
+                if events & event:
+                    self._io[event].start(self._fired, event)
+                else:
+                    self._io[event].stop()
+        self._armed = events
+
+    def _fired(self, event: int) -> None:
+        if event == READ:
+            self.readable = True
+        else:
+            self.writable = True
+        if not self._wake():
+            self.want(self._armed & ~event)
+
+    def poll(self) -> bool:
+        """Look at the interest without waiting; True if anything was ready."""
+        poller = select.poll()
+        mask = (select.POLLIN if self._armed & READ else 0) | (select.POLLOUT if self._armed & WRITE else 0)
+        poller.register(self.fd, mask)
+        ready = poller.poll(0)
+        for _, found in ready:
+            self.readable = self.readable or bool(found & ~select.POLLOUT)
+            self.writable = self.writable or bool(found & ~select.POLLIN)
+        return bool(ready)
+
+    def close(self) -> None:
+        """Give the watchers back. Must come before the descriptor is closed."""
+        self.want(0)
+        for io in self._io.values():
+            io.close()
+
+
+class Wakeup:
+    """Where one greenlet waits. Owns its watches and its timer: `close` it when the connection ends."""
+
+    __slots__ = ("_deadline", "_expiry", "_greenlet", "_hub", "_timer", "_watches")
+
+    def __init__(self) -> None:
+        self._hub = get_hub()
+        self._greenlet: Any = None
+        self._watches: list[Watch] = []
+        self._timer: Any = None
+        self._expiry = 0.0
+        self._deadline = 0.0
+
+    def watch(self, fd: int) -> Watch:
+        """Start watching a descriptor; no interest yet."""
+        watch = Watch(fd, self._hub.loop.io, self._wake)
+        self._watches.append(watch)
+        return watch
+
+    def forget(self, watch: Watch) -> None:
+        """End a watch before its descriptor is closed."""
+        self._watches.remove(watch)
+        watch.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Let others run until a watch fires; False if `seconds` passed before. 0 looks without waiting."""
+        if seconds <= 0:
+            return sum(watch.poll() for watch in self._watches) > 0
+        self._deadline = monotonic() + seconds
+        if self._timer is None or self._deadline < self._expiry:
+            self._arm(seconds)
+        self._greenlet = getcurrent()
+        try:
+            return bool(self._hub.switch())
+        finally:
+            self._greenlet = None
+
+    def rest(self) -> None:
+        """Let others run for one turn of the loop: between the pieces of work of a busy connection."""
+        self._hub.loop.run_callback(self._wake)
+        self._greenlet = getcurrent()
+        try:
+            self._hub.switch()
+        finally:
+            self._greenlet = None
+
+    def close(self) -> None:
+        """Give everything back to the loop."""
+        self._disarm()
+        while self._watches:
+            self._watches.pop().close()
+
+    def _wake(self) -> bool:
+        greenlet = self._greenlet
+        if greenlet is None:
+            return False
+        # Cleared first: a second watcher that fires in the same turn must not switch into whatever runs next.
+        self._greenlet = None
+        greenlet.switch(True)
+        return True
+
+    def _arm(self, seconds: float) -> None:
+        self._disarm()
+        self._expiry = monotonic() + seconds
+        self._timer = self._hub.loop.timer(seconds)
+        self._timer.start(self._expired)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
+
+    def _expired(self) -> None:
+        # Most waits end early and leave the timer where it was; it moves on when it finds out.
+        remaining = self._deadline - monotonic()
+        if remaining > 0:
+            self._arm(remaining)
+            return
+        self._disarm()
+        greenlet = self._greenlet
+        if greenlet is not None:
+            self._greenlet = None
+            greenlet.switch(False)

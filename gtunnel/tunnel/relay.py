@@ -1,0 +1,107 @@
+"""The relay: bytes both ways between two legs until both directions have ended. The hot path.
+
+One greenlet drives two flows. A flow receives into the worker's scratch buffer and sends from it at once; only what
+the sink did not take is kept (`held`), and while it is, nothing more is received. So a connection keeps at most one
+buffer per direction, and a slow reader slows its writer down through TCP.
+
+When a flow's source ends in order, the sink is told (`finish`: FIN or close_notify) and the other flow goes on: that
+is the half-close. As in stunnel, a connection that is open both ways may be silent for TIMEOUTidle, one that is half
+closed for TIMEOUTclose. Any failure ends both flows; who learns of it, and how, the connection's spine decides.
+"""
+
+from dataclasses import dataclass
+
+from gtunnel.conf.settings import Timeouts
+from gtunnel.net.errors import WaitTimeoutError
+from gtunnel.net.legs import Leg, Scratch
+from gtunnel.net.waiting import Wakeup
+
+
+class Flow:
+    """One direction. `count` is the bytes that the sink took."""
+
+    __slots__ = ("count", "ended", "finished", "held", "sink", "source")
+
+    def __init__(self, source: Leg, sink: Leg) -> None:
+        self.source = source
+        self.sink = sink
+        self.count = 0
+        self.held = b""
+        self.ended = False  # the source has ended
+        self.finished = False  # the sink was told
+
+    def pump(self, scratch: memoryview) -> None:
+        """Move what can be moved without waiting, one buffer at most."""
+        sink = self.sink
+        if sink.blocked and not sink.flush():
+            return
+        if self.held:
+            taken = sink.send(memoryview(self.held))
+            self.count += taken
+            self.held = self.held[taken:]
+            if self.held or sink.blocked:
+                return
+        if not self.ended and self.source.readable:
+            received = self.source.receive(scratch)
+            if received:
+                taken = sink.send(scratch[:received])
+                self.count += taken
+                if taken < received:
+                    self.held = bytes(scratch[taken:received])
+            elif received == 0:
+                self.ended = True
+        if self.ended and not self.held and not self.finished:
+            sink.finish()
+            self.finished = True
+
+    @property
+    def receives(self) -> bool:
+        """Whether it waits for its source."""
+        return not self.ended and not self.held and not self.sink.blocked
+
+    @property
+    def sends(self) -> bool:
+        """Whether it waits for its sink."""
+        return bool(self.held) or self.sink.blocked
+
+    @property
+    def done(self) -> bool:
+        """Whether all was sent and the sink was told."""
+        return self.finished and not self.sink.blocked
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Two flows between two legs."""
+
+    forth: Flow
+    back: Flow
+
+    @staticmethod
+    def between(one: Leg, other: Leg) -> "Relay":
+        """`forth` is from `one` to `other`. The legs stay the caller's to close."""
+        return Relay(Flow(one, other), Flow(other, one))
+
+    def run(self, scratch: Scratch, wakeup: Wakeup, timeouts: Timeouts) -> bool:
+        """Relay until both directions have ended: True, or TIMEOUTclose passed: False.
+
+        Raises `WaitTimeoutError` for TIMEOUTidle and whatever a leg raises.
+        """
+        forth, back, buffer = self.forth, self.back, scratch.plain
+        one, other = forth.source, forth.sink
+        while True:
+            forth.pump(buffer)
+            back.pump(buffer)
+            if forth.done and back.done:
+                return True
+            if (forth.receives and one.readable) or (back.receives and other.readable):
+                wakeup.rest()
+                continue
+            one.want(receive=forth.receives, send=back.sends)
+            other.want(receive=back.receives, send=forth.sends)
+            open_both_ways = not (forth.ended or back.ended)
+            if open_both_ways or forth.sends or back.sends:
+                if not wakeup.wait(timeouts.idle):
+                    raise WaitTimeoutError(waiting="transfer", option="TIMEOUTidle", consequence="sending reset")
+            elif not wakeup.wait(timeouts.close):
+                return False
