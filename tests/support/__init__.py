@@ -1,0 +1,1 @@
+"""What integration tests share: certificates, servers, programs, peers. The fixtures are in tests/conftest.py."""

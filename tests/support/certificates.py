@@ -1,0 +1,216 @@
+"""A small certificate authority, and the certificates that tests want: good ones and bad ones.
+
+Everything is written to files below one directory, keys with mode 0600, and is made when it is first asked for.
+"""
+
+import datetime
+import ipaddress
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.support import needs
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+_DAY = datetime.timedelta(days=1)
+LOCAL_NAMES = ("localhost",)
+LOCAL_IPS = ("127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A certificate and its key. `cert` holds the leaf, then its issuer's; `pem` all that and the key in one file."""
+
+    cert: Path
+    key: Path
+    pem: Path
+    certificate: x509.Certificate
+
+    @property
+    def subject(self) -> str:
+        """The common name."""
+        return str(self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a certificate is to say. `expired`: it ended yesterday; otherwise it holds from yesterday for a month."""
+
+    name: str
+    dns: Sequence[str] = ()
+    ips: Sequence[str] = ()
+    emails: Sequence[str] = ()
+    client: bool = False
+    expired: bool = False
+    algorithm: str = "ec"  # or "rsa"
+
+
+class Authority:
+    """A certificate authority. `ca_file` is its certificate, for CAfile and trust stores."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory = directory
+        self._name = name
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(_name(name), _name(name), self._key, expired=False)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        builder = builder.add_extension(_key_usage(ca=True), critical=True)
+        identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        builder = builder.add_extension(identifier, critical=False)
+        self.certificate = builder.sign(self._key, hashes.SHA256())
+        self.ca_file = directory / f"{name}-ca.pem"
+        self.ca_file.write_bytes(_pem(self.certificate))
+        self._issued = 0
+
+    def issue(self, wish: Wish) -> Identity:
+        """Make a key and a certificate for it."""
+        key = _new_key(wish.algorithm)
+        builder = _leaf(wish, _name(self._name), key)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = builder.add_extension(issuer, critical=False).sign(self._key, hashes.SHA256())
+        self._issued += 1
+        stem = self._directory / f"{self._name}-{self._issued}-{wish.algorithm}"
+        return _write(stem, certificate, key, _pem(self.certificate))
+
+    @cached_property
+    def ca_directory(self) -> Path:
+        """A directory with the CA's certificate under its hashed name, for CApath."""
+        directory = self._directory / f"{self._name}-capath"
+        directory.mkdir()
+        (directory / "ca.pem").write_bytes(_pem(self.certificate))
+        subprocess.run([needs.program("openssl"), "rehash", str(directory)], check=True, capture_output=True)
+        return directory
+
+
+class Pki:
+    """The certificates that most tests get along with. One per test session, in its own directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.authority = Authority(directory, "good")
+
+    @property
+    def ca(self) -> Path:
+        """The trusted CA's certificate."""
+        return self.authority.ca_file
+
+    @cached_property
+    def stranger(self) -> Authority:
+        """A CA that nobody trusts."""
+        return Authority(self._directory, "stranger")
+
+    @cached_property
+    def server(self) -> Identity:
+        """For localhost, 127.0.0.1 and ::1, EC P-256."""
+        return self.authority.issue(Wish(name="localhost", dns=LOCAL_NAMES, ips=LOCAL_IPS, emails=["host@example.org"]))
+
+    @cached_property
+    def server_rsa(self) -> Identity:
+        """As `server`, RSA 2048."""
+        return self.authority.issue(Wish(name="localhost", dns=LOCAL_NAMES, ips=LOCAL_IPS, algorithm="rsa"))
+
+    @cached_property
+    def expired(self) -> Identity:
+        """As `server`, but it ended yesterday."""
+        return self.authority.issue(Wish(name="localhost", dns=LOCAL_NAMES, ips=LOCAL_IPS, expired=True))
+
+    @cached_property
+    def wrong_host(self) -> Identity:
+        """From the trusted CA, but for other.example.org and 192.0.2.99."""
+        return self.authority.issue(Wish(name="other.example.org", dns=["other.example.org"], ips=["192.0.2.99"]))
+
+    @cached_property
+    def client(self) -> Identity:
+        """A client's, from the trusted CA: alice, alice@example.org."""
+        return self.authority.issue(Wish(name="alice", emails=["alice@example.org"], client=True))
+
+    @cached_property
+    def stranger_client(self) -> Identity:
+        """A client's, from the CA that nobody trusts."""
+        return self.stranger.issue(Wish(name="mallory", emails=["mallory@example.org"], client=True))
+
+    @cached_property
+    def stranger_server(self) -> Identity:
+        """For localhost, from the CA that nobody trusts."""
+        return self.stranger.issue(Wish(name="localhost", dns=LOCAL_NAMES, ips=LOCAL_IPS))
+
+    @cached_property
+    def self_signed(self) -> Identity:
+        """For localhost, signed by its own key."""
+        key = _new_key("ec")
+        wish = Wish(name="localhost", dns=LOCAL_NAMES, ips=LOCAL_IPS)
+        certificate = _leaf(wish, _name(wish.name), key).sign(key, hashes.SHA256())
+        return _write(self._directory / "self-signed", certificate, key, b"")
+
+
+def _new_key(algorithm: str) -> Key:
+    if algorithm == "rsa":
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: Key, *, expired: bool) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    start, end = (now - 30 * _DAY, now - _DAY) if expired else (now - _DAY, now + 30 * _DAY)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number())
+    return builder.not_valid_before(start).not_valid_after(end)
+
+
+def _leaf(wish: Wish, issuer: x509.Name, key: Key) -> x509.CertificateBuilder:
+    builder = _builder(_name(wish.name), issuer, key, expired=wish.expired)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(_key_usage(ca=False), critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    usage = ExtendedKeyUsageOID.CLIENT_AUTH if wish.client else ExtendedKeyUsageOID.SERVER_AUTH
+    builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in wish.dns]
+    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in wish.ips]
+    names += [x509.RFC822Name(email) for email in wish.emails]
+    return builder.add_extension(x509.SubjectAlternativeName(names), critical=False) if names else builder
+
+
+def _key_usage(*, ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=not ca,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _write(stem: Path, certificate: x509.Certificate, key: Key, chain: bytes) -> Identity:
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    files = {
+        "cert": _pem(certificate) + chain,
+        "key": secret,
+        "pem": _pem(certificate) + chain + secret,
+    }
+    paths = {kind: stem.with_name(f"{stem.name}.{kind}.pem") for kind in files}
+    for kind, content in files.items():
+        paths[kind].touch(mode=0o600)
+        paths[kind].write_bytes(content)
+    return Identity(cert=paths["cert"], key=paths["key"], pem=paths["pem"], certificate=certificate)
