@@ -41,7 +41,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
-    """Traffic to hand to the proxy. Ports are inclusive ranges; networks "192.0.2.0/24"; empty means any."""
+    """Traffic to hand to the proxy. Ports are inclusive ranges; networks "192.0.2.0/24"; empty means any.
+
+    `interfaces` and `from_networks` select among the traffic that comes in from outside; `local` adds the gateway's own
+    traffic (to `ports` and `to_networks`). Nothing to or from `exclude` is captured.
+    """
 
     ports: tuple[tuple[int, int], ...]
     interfaces: tuple[str, ...] = ()
@@ -55,7 +59,8 @@ class Capture:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interception:
     """One service. `source`: outgoing connections carry the client's address. `capture`: None if nothing is captured
-    (then the way back of `targets` is all that has to be arranged, for `source`)."""
+    (then the way back of `targets` is all that has to be arranged, for `source`). Empty `targets` mean that the server
+    is not known beforehand: the way back is then arranged for any."""
 
     name: str
     listeners: tuple[Listener, ...]
@@ -86,9 +91,12 @@ class Marks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """All that is wanted of the kernel. `table`: routing table number; `priority`: that of our first ip rule."""
+    """All that is wanted of the kernel. `table`: routing table number; `priority`: that of our first ip rule (four in a
+    row are ours). `instance`: the name all of it is found by; a second proxy needs its own, with its own marks, table
+    and priority."""
 
     interceptions: tuple[Interception, ...]
+    instance: str = "gtunnel"
     backend: Backend = Backend.AUTO
     marks: Marks = Marks(divert=0x1, own=0x2, local=0x3, mask=0xFF)
     table: int = 100

@@ -1,0 +1,42 @@
+"""netsetup for its callers: plan, apply, status, destroy.
+
+All of them need CAP_NET_ADMIN, raise NetsetupError (never anything else for bad input or a refusing kernel), and run in
+the namespace `netns` (a name below /run/netns), in a child process; None is the caller's own namespace and process,
+which must not have a gevent hub then. `directory` holds the lock and the ledger.
+"""
+
+from pathlib import Path
+
+from netsetup import inside
+from netsetup.ledger import DIRECTORY
+from netsetup.model import Request
+from netsetup.outcome import Outcome, Status
+from netsetup.plan import Plan
+
+
+def plan(request: Request, netns: str | None = None, *, directory: Path = DIRECTORY) -> Plan:
+    """What `apply` would do now. Changes nothing."""
+    found: Plan = inside.run(netns, "plan", request, directory)
+    return found
+
+
+def apply(
+    request: Request, netns: str | None = None, *, dry_run: bool = False, directory: Path = DIRECTORY
+) -> Outcome:
+    """Make the kernel hold what `request` wants; a second time changes nothing. On failure all is undone."""
+    done: Outcome = inside.run(netns, "apply", request, directory, dry_run=dry_run)
+    return done
+
+
+def status(request: Request, netns: str | None = None, *, directory: Path = DIRECTORY) -> Status:
+    """Whether the kernel holds what `request` wants, and what differs. Changes nothing."""
+    found: Status = inside.run(netns, "status", request, directory)
+    return found
+
+
+def destroy(
+    instance: str = "gtunnel", netns: str | None = None, *, dry_run: bool = False, directory: Path = DIRECTORY
+) -> Outcome:
+    """Remove all that is ours, and nothing else. Needs no configuration: ours is found by its marks."""
+    done: Outcome = inside.run(netns, "destroy", instance, directory, dry_run=dry_run)
+    return done

@@ -1,0 +1,1 @@
+"""What writes the firewall: one contract, several ways."""

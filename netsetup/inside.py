@@ -1,0 +1,62 @@
+"""An operation in another network namespace: in a child process, so that the caller is not moved.
+
+    python -m netsetup.inside NAMESPACE      a pickled (operation, arguments, keywords) in, a pickled answer out
+"""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from netsetup import operations
+from netsetup.errors import NamespaceError, NetsetupError
+from netsetup.kernel import namespace
+
+_OPERATIONS: dict[str, Callable[..., object]] = {
+    "plan": operations.plan,
+    "apply": operations.apply,
+    "status": operations.status,
+    "destroy": operations.destroy,
+}
+
+
+def run(netns: str | None, operation: str, *arguments: object, **keywords: object) -> Any:
+    """Run one of the four operations: here (None), or in the namespace of that name. Raises its NetsetupError."""
+    if netns is None:
+        return _OPERATIONS[operation](*arguments, **keywords)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "netsetup.inside", netns],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[1],  # so that -m finds netsetup, installed or not
+    )
+    with process:
+        # An interrupt reaches the child as well; leaving this block waits until it has undone its work.
+        out, _ = process.communicate(pickle.dumps((operation, arguments, keywords)))
+    try:
+        answer = pickle.loads(out)  # noqa: S301 - from our own child
+    except (EOFError, pickle.UnpicklingError) as error:
+        raise NamespaceError(name=netns, reason=f"the process in it ended with status {process.returncode}") from error
+    if isinstance(answer, NetsetupError):
+        raise answer
+    return answer
+
+
+def main(arguments: list[str]) -> int:
+    """The child."""
+    # Only the answer goes to standard output.
+    with open(1, "wb", closefd=False) as out:
+        operation, positional, keywords = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 - from our own parent
+        try:
+            namespace.enter(arguments[0])
+            answer = _OPERATIONS[operation](*positional, **keywords)
+        except NetsetupError as error:
+            answer = error
+        out.write(pickle.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
