@@ -1,0 +1,159 @@
+"""From statements that fit together to frozen settings. No check is made here."""
+
+from itertools import chain
+
+from gtunnel.address import Endpoint, HostPort
+from gtunnel.conf import options_capture as capture
+from gtunnel.conf import options_global as process
+from gtunnel.conf import options_service as service
+from gtunnel.conf import options_tls as tls
+from gtunnel.conf import options_verify as verify
+from gtunnel.conf.demands import demand, version_bounds
+from gtunnel.conf.reader import Outline, SectionOutline
+from gtunnel.conf.settings import (
+    CaptureSettings,
+    Configuration,
+    ConnectSettings,
+    Failover,
+    LogOutput,
+    LogSettings,
+    NetSettings,
+    ProcessSettings,
+    ServiceSettings,
+    Timeouts,
+    TlsSettings,
+    VerificationSettings,
+)
+from gtunnel.conf.socketoptions import group_by_side
+from gtunnel.conf.statements import Statements
+
+
+def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...]) -> Configuration:
+    """The whole configuration, from the process' statements and the finished services."""
+    statements = Statements(outline.process)
+    mark, mask = statements.one(process.NET_MARK)
+    return Configuration(
+        file=outline.file,
+        log=statements.one(process.DEBUG),
+        output=LogOutput(
+            file=statements.one(process.OUTPUT),
+            mode=statements.one(process.LOG),
+            syslog=statements.one(process.SYSLOG),
+            ident=statements.one(process.SERVICE_IDENT),
+            foreground=statements.one(process.FOREGROUND),
+        ),
+        process=ProcessSettings(
+            chroot=statements.one(process.CHROOT),
+            user=statements.one(process.SETUID),
+            group=statements.one(process.SETGID),
+            pid_file=statements.one(process.PID),
+            workers=statements.one(process.WORKERS),
+        ),
+        net=NetSettings(
+            backend=statements.one(process.NET_BACKEND),
+            mark=mark,
+            mask=mask,
+            table=statements.one(process.NET_TABLE),
+            priority=statements.one(process.NET_PRIORITY),
+        ),
+        services=services,
+        notes=tuple(outline.notes),
+    )
+
+
+def build_service(section: SectionOutline, statements: Statements, log: LogSettings) -> ServiceSettings:
+    """One service. `log` is the process' log, whose level holds unless the service has its own."""
+    level = statements.one(service.DEBUG)
+    return ServiceSettings(
+        name=statements.one(service.SERVICE_NAME) or section.name,
+        place=section.place,
+        client=statements.one(service.CLIENT),
+        accept=_listeners(statements.all(service.ACCEPT)),
+        connect=_connect(statements),
+        transparency=statements.one(service.TRANSPARENT),
+        capture=_capture(statements),
+        tls=_tls(statements),
+        verification=_verification(statements),
+        timeouts=Timeouts(
+            busy=statements.one(service.TIMEOUT_BUSY),
+            close=statements.one(service.TIMEOUT_CLOSE),
+            connect=statements.one(service.TIMEOUT_CONNECT),
+            idle=statements.one(service.TIMEOUT_IDLE),
+        ),
+        sockets=group_by_side(statements.all(service.SOCKET)),
+        reset=statements.one(service.RESET),
+        log_id=statements.one(service.LOG_ID),
+        log=log if level is None else LogSettings(level=level, facility=log.facility),
+    )
+
+
+def _listeners(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    """Without repetitions: a line said twice is no second socket. With port 0 it is: each gets a port of its own."""
+    kept: list[Endpoint] = []
+    seen: set[Endpoint] = set()
+    for endpoint in endpoints:
+        any_port = isinstance(endpoint, HostPort) and endpoint.port == 0
+        if any_port or endpoint not in seen:
+            kept.append(endpoint)
+            seen.add(endpoint)
+    return tuple(kept)
+
+
+def _connect(statements: Statements) -> ConnectSettings:
+    delay = statements.one(service.DELAY)
+    return ConnectSettings(
+        targets=statements.all(service.CONNECT),
+        # There is nothing to take in turn as long as the addresses are not known (manual, option delay).
+        failover=Failover.PRIO if delay else statements.one(service.FAILOVER),
+        delay=delay,
+        local=statements.one(service.LOCAL),
+    )
+
+
+def _capture(statements: Statements) -> CaptureSettings | None:
+    line = statements.last(capture.CAPTURE)
+    if line is None:
+        return None
+    return CaptureSettings(
+        ports=tuple(dict.fromkeys(chain.from_iterable(statements.all(capture.CAPTURE)))),
+        interfaces=tuple(dict.fromkeys(chain.from_iterable(statements.all(capture.CAPTURE_INTERFACE)))),
+        from_networks=tuple(dict.fromkeys(chain.from_iterable(statements.all(capture.CAPTURE_FROM)))),
+        to_networks=tuple(dict.fromkeys(chain.from_iterable(statements.all(capture.CAPTURE_TO)))),
+        exclude=tuple(dict.fromkeys(chain.from_iterable(statements.all(capture.CAPTURE_EXCLUDE)))),
+        local=statements.one(capture.CAPTURE_LOCAL),
+        method=statements.one(capture.CAPTURE_METHOD),
+        place=line.place,
+    )
+
+
+def _tls(statements: Statements) -> TlsSettings:
+    cert = statements.one(tls.CERT)
+    low, high = version_bounds(statements)
+    return TlsSettings(
+        cert=cert,
+        # A key without a certificate proves nothing: stunnel leaves it alone as well.
+        key=None if cert is None else statements.one(tls.KEY) or cert,
+        ciphers=statements.one(tls.CIPHERS),
+        ciphersuites=statements.one(tls.CIPHERSUITES),
+        curves=statements.one(tls.CURVES),
+        version_min=low,
+        version_max=high,
+        security_level=statements.one(tls.SECURITY_LEVEL),
+        options=statements.all(tls.OPTIONS_LINE),
+        sni=statements.one(tls.SNI),
+    )
+
+
+def _verification(statements: Statements) -> VerificationSettings:
+    wanted = demand(statements)
+    return VerificationSettings(
+        request=bool(wanted.request),
+        require=bool(wanted.require),
+        chain=bool(wanted.chain),
+        peer=bool(wanted.peer),
+        ca_file=statements.one(verify.CA_FILE),
+        ca_path=statements.one(verify.CA_PATH),
+        hosts=statements.all(verify.CHECK_HOST),
+        ips=statements.all(verify.CHECK_IP),
+        emails=statements.all(verify.CHECK_EMAIL),
+    )

@@ -1,0 +1,78 @@
+"""What has to hold between services: no address twice, no captured connection wanted by two."""
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from gtunnel.address import Endpoint, HostPort
+from gtunnel.conf.errors import Problem
+from gtunnel.conf.settings import CaptureSettings, ServiceSettings
+
+Listener = tuple[Endpoint, tuple[object, ...]]
+
+
+def check_services(services: Sequence[ServiceSettings]) -> Iterator[Problem]:
+    """All that is wrong between services."""
+    yield from _same_listener(services)
+    yield from _same_traffic(services)
+
+
+def _same_listener(services: Sequence[ServiceSettings]) -> Iterator[Problem]:
+    taken: dict[Listener, ServiceSettings] = {}
+    for service in services:
+        # Listeners on different interfaces may share a port (SO_BINDTODEVICE, socket(7)).
+        devices = tuple(option.value for option in service.sockets.accept if option.name == "SO_BINDTODEVICE")
+        for endpoint in service.accept:
+            if isinstance(endpoint, HostPort) and endpoint.port == 0:
+                continue
+            other = taken.setdefault((endpoint, devices), service)
+            if other is not service:
+                reason = f"Binding service [{service.name}] would fail: [{other.name}] accepts on {endpoint} already"
+                yield Problem(service.place, f"[{service.name}]", reason, f"see {other.place}")
+
+
+def _same_traffic(services: Sequence[ServiceSettings]) -> Iterator[Problem]:
+    for first, second in combinations((service for service in services if service.capture), 2):
+        if first.capture and second.capture and _overlap(first.capture, second.capture):
+            reason = f"it captures traffic that service [{first.name}] ({first.capture.place}) captures already"
+            hint = "different ports, interfaces or networks keep them apart"
+            yield Problem(second.capture.place, f"[{second.name}]", reason, hint)
+
+
+def _overlap(one: CaptureSettings, two: CaptureSettings) -> bool:
+    """Whether a connection exists that both would take."""
+    if not any(a[0] <= b[1] and b[0] <= a[1] for a in one.ports for b in two.ports):
+        return False
+    if _apart(one.to_networks, two.to_networks):
+        return False
+    if _spared(one.to_networks, two.exclude) or _spared(two.to_networks, one.exclude):
+        return False
+    forwarded = not _apart(one.from_networks, two.from_networks) and (
+        not one.interfaces or not two.interfaces or not set(one.interfaces).isdisjoint(two.interfaces)
+    )
+    # The gateway's own connections come from no interface and no client.
+    return forwarded or (one.local and two.local)
+
+
+def _apart(one: tuple[str, ...], two: tuple[str, ...]) -> bool:
+    """Whether no address is in both lists of networks; an empty list has all addresses."""
+    if not one or not two:
+        return False
+    return not any(_share(a, b) for a in one for b in two)
+
+
+def _share(one: str, two: str) -> bool:
+    a, b = ipaddress.ip_network(one), ipaddress.ip_network(two)
+    return a.version == b.version and a.overlaps(b)
+
+
+def _spared(networks: tuple[str, ...], excluded: tuple[str, ...]) -> bool:
+    """Whether all of `networks` is excluded."""
+    return bool(networks) and all(any(_within(inner, outer) for outer in excluded) for inner in networks)
+
+
+def _within(inner: str, outer: str) -> bool:
+    a, b = ipaddress.ip_network(inner), ipaddress.ip_network(outer)
+    if isinstance(a, ipaddress.IPv4Network) and isinstance(b, ipaddress.IPv4Network):
+        return a.subnet_of(b)
+    return isinstance(a, ipaddress.IPv6Network) and isinstance(b, ipaddress.IPv6Network) and a.subnet_of(b)

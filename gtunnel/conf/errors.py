@@ -1,0 +1,57 @@
+"""The one error that reading a configuration raises. It holds every problem that was found, not only the first."""
+
+import enum
+from dataclasses import dataclass
+
+from gtunnel.conf.settings import Place
+from gtunnel.errors import GtunnelError
+
+# Enough of a line to recognise it; a pasted certificate must not flood the log.
+MAX_SHOWN_TEXT = 100
+
+
+class Reason(enum.StrEnum):
+    """Reasons that stunnel's users (and their log filters) know by their wording."""
+
+    INVALID_NAME = "Specified option name is not valid here"
+    NO_EQUALS_SIGN = "No '=' found"
+    ENDPOINTS = "Each service must define two endpoints"
+    CERTIFICATE = "TLS server needs a certificate"
+    TRUST = 'Either "CAfile" or "CApath" has to be configured'
+    SUBJECT_CHECKS = 'Either "verifyChain" or "verifyPeer" has to be enabled'
+    VERSION_RANGE = "Invalid protocol version range"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: where it stands, the line as written (secrets masked), why, and what was perhaps meant.
+
+    `file` only (line 0) for what concerns a file as a whole.
+    """
+
+    place: Place
+    text: str
+    reason: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = str(self.place) if self.place.line else self.place.file
+        text = f'"{shown(self.text)}": ' if self.text else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{where}: {text}{self.reason}{hint}"
+
+
+class ConfigError(GtunnelError):
+    """A configuration that gtunnel does not run with. `problems` stand in the order of the files' lines."""
+
+    template = "{detail}"
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__(detail="\n".join(str(problem) for problem in problems))
+
+
+def shown(text: str) -> str:
+    """`text` fit for one line of a log: control characters escaped, long text cut."""
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return escaped if len(escaped) <= MAX_SHOWN_TEXT else escaped[: MAX_SHOWN_TEXT - 3] + "..."

@@ -1,0 +1,76 @@
+"""Loading a configuration: the entrance of this floor. Everything raises `ConfigError`, and nothing else."""
+
+from gtunnel.conf import options_global, sources
+from gtunnel.conf.build import build_configuration, build_service
+from gtunnel.conf.conflicts import check_services
+from gtunnel.conf.errors import ConfigError, Problem
+from gtunnel.conf.options_service import ACCEPT
+from gtunnel.conf.options_tls import CERT, KEY
+from gtunnel.conf.reader import Outline, read
+from gtunnel.conf.rules import Draft, check_service
+from gtunnel.conf.settings import Configuration, Place, ServiceSettings
+from gtunnel.conf.statements import Statements
+
+
+def load_file(path: str) -> Configuration:
+    """Load the configuration file at `path` and what it includes."""
+    try:
+        data = sources.read_file(path)
+    except sources.SourceError as error:
+        raise ConfigError((Problem(Place(path, 0), "", f"cannot read the configuration: {error}"),)) from error
+    return parse_text(data, path)
+
+
+def load_fd(descriptor: int) -> Configuration:
+    """Load the configuration from an open descriptor (`-fd N`), which stays open."""
+    name = "<stdin>" if descriptor == 0 else f"fd {descriptor}"
+    try:
+        data = sources.read_descriptor(descriptor)
+    except sources.SourceError as error:
+        raise ConfigError((Problem(Place(name, 0), "", f"cannot read the configuration: {error}"),)) from error
+    return parse_text(data, name)
+
+
+def parse_text(text: str | bytes, file: str = "<text>") -> Configuration:
+    """Read a configuration from memory. `file` is its name in messages; relative includes start at the current
+    directory, as in stunnel."""
+    # Lone surrogates are no UTF-8 and come back as a problem of their line.
+    outline = read(text.encode(errors="surrogatepass") if isinstance(text, str) else text, file)
+    problems = list(outline.problems)
+    services: list[ServiceSettings] = []
+    log = Statements(outline.process).one(options_global.DEBUG)
+    defaults = Statements(outline.defaults.statements)
+    for section in outline.sections:
+        draft = Draft(section, Statements(section.statements, defaults))
+        found = list(check_service(draft))
+        problems += found
+        if not found and not section.broken:
+            services.append(build_service(section, draft.statements, log))
+            _note_unused_key(outline, draft)
+    problems += check_services(services)
+    if not outline.sections and not problems:
+        problems.append(_inetd_mode(outline))
+    if problems:
+        raise ConfigError(_in_order(problems, file))
+    return build_configuration(outline, tuple(services))
+
+
+def _note_unused_key(outline: Outline, draft: Draft) -> None:
+    key = draft.statements.last(KEY)
+    if key is not None and draft.statements.one(CERT) is None:
+        outline.notes.append(f"{key.place}: option 'key' has no effect without cert")
+
+
+def _inetd_mode(outline: Outline) -> Problem:
+    accept = Statements(outline.defaults.statements).last(ACCEPT)
+    if accept is not None:
+        reason = "Inetd mode: 'accept' option is only allowed in a [section]"
+        return Problem(accept.place, accept.text, reason, "put [NAME] before the service's options")
+    return Problem(Place(outline.file, 0), "", "there is no [section], and inetd mode does not work yet in gtunnel")
+
+
+def _in_order(problems: list[Problem], file: str) -> tuple[Problem, ...]:
+    """By file, in the order that problems were found in files, then by line."""
+    files = dict.fromkeys([file, *(problem.place.file for problem in problems)])
+    rank = {name: index for index, name in enumerate(files)}
+    return tuple(sorted(problems, key=lambda problem: (rank[problem.place.file], problem.place.line)))

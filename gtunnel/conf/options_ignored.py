@@ -1,0 +1,23 @@
+"""Options without a meaning on this platform: accepted, not looked at, and told in `Configuration.notes`."""
+
+from gtunnel.conf.option import Scope, Single
+from gtunnel.conf.parsers import anything
+
+WINDOWS_ONLY = "is for Windows only"
+NO_THREADS = "has no effect: gtunnel has no threads"
+# It bounds a question that is never asked as long as every OCSP option is refused: any value is kept.
+NO_OCSP = "has no effect: OCSP does not work yet"
+
+
+def _ignored(scope: Scope, name: str, metavar: str, help_text: str, why: str = WINDOWS_ONLY) -> Single[str]:
+    return Single(name=name, scope=scope, parse=anything, default="", metavar=metavar, help=help_text, ignored=why)
+
+
+OPTIONS = (
+    _ignored(Scope.GLOBAL, "iconActive", "FILE", "icon while there are connections"),
+    _ignored(Scope.GLOBAL, "iconError", "FILE", "icon while there is no valid configuration"),
+    _ignored(Scope.GLOBAL, "iconIdle", "FILE", "icon while there are no connections"),
+    _ignored(Scope.GLOBAL, "taskbar", "yes|no", "show an icon in the task bar"),
+    _ignored(Scope.SERVICE, "stack", "BYTES", "size of a thread's stack", NO_THREADS),
+    _ignored(Scope.SERVICE, "TIMEOUTocsp", "SECONDS", "how long an OCSP responder may take", NO_OCSP),
+)

@@ -1,0 +1,189 @@
+"""Options of the manual that do not work yet, or cannot work here: gtunnel refuses to start with them.
+
+A value that asks for what gtunnel does anyway is accepted (`works_for`): a file full of explicit defaults still runs.
+When an option comes to work, its row moves to where its value is used.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from gtunnel.conf.option import Scope, Single
+from gtunnel.conf.parsers import anything, integer, seconds, yes_no
+
+T = TypeVar("T")
+
+NO_ENGINES = "OpenSSL 3 has deprecated engines, and the OpenSSL that gtunnel uses has none"
+NO_PROVIDERS = "providers cannot be loaded yet in gtunnel"
+NO_EGD = "OpenSSL has no entropy gathering daemon any more; it takes the kernel's randomness"
+NO_SEEDING = "OpenSSL takes the kernel's randomness; gtunnel does not read or write seed files yet"
+NO_COMPRESSION = "compression under TLS gives secrets away (CRIME), and this OpenSSL is built without it"
+
+_MAX_INT = 2**31 - 1
+
+
+def _text(
+    name: str, metavar: str, help_text: str, *, scope: Scope = Scope.SERVICE, secret: bool = False
+) -> Single[str]:
+    """A row whose every value is refused."""
+    return Single(
+        name=name,
+        scope=scope,
+        parse=anything,
+        default="",
+        metavar=metavar,
+        help=help_text,
+        works_for=(),
+        secret=secret,
+    )
+
+
+def _only(value: T, parse: Callable[[str], T], name: str, metavar: str, help_text: str) -> Single[T]:
+    """A service row that works for one value, which is what gtunnel does anyway."""
+    return Single(
+        name=name,
+        scope=Scope.SERVICE,
+        parse=parse,
+        default=value,
+        metavar=metavar,
+        help=help_text,
+        works_for=(value,),
+    )
+
+
+def _impossible(name: str, metavar: str, help_text: str, why: str, scope: Scope = Scope.GLOBAL) -> Single[str]:
+    """A row that is refused for a reason of its own."""
+    return Single(
+        name=name,
+        scope=scope,
+        parse=anything,
+        default="",
+        metavar=metavar,
+        help=help_text,
+        works_for=(),
+        refusal=why,
+        secret=name in {"engineCtrl", "providerParameter"},
+    )
+
+
+GLOBAL_OPTIONS = (
+    _impossible("compression", "deflate|zlib", "compress what TLS carries", NO_COMPRESSION),
+    _impossible("EGD", "PATH", "socket of an entropy gathering daemon", NO_EGD),
+    _impossible("engine", "auto|ENGINE", "hardware engine to load", NO_ENGINES),
+    _impossible("engineCtrl", "COMMAND[:PARAMETER]", "command for the engine", NO_ENGINES),
+    _impossible("engineDefault", "TASKS", "what the engine does by itself", NO_ENGINES),
+    Single(
+        name="fips",
+        scope=Scope.GLOBAL,
+        parse=yes_no,
+        default=False,
+        metavar="yes|no",
+        help="restrict OpenSSL to validated cryptography",
+        works_for=(False,),
+    ),
+    _impossible("provider", "PROVIDER", "OpenSSL provider to load", NO_PROVIDERS),
+    _impossible("providerParameter", "PROVIDER:PARAMETER=VALUE", "parameter for a provider", NO_PROVIDERS),
+    Single(
+        name="RNDbytes",
+        scope=Scope.GLOBAL,
+        parse=integer(0, _MAX_INT, "Illegal number of bytes to read from random seed files"),
+        default=1024,
+        metavar="BYTES",
+        help="bytes to read from the seed file",
+        works_for=(1024,),
+        refusal=NO_SEEDING,
+    ),
+    Single(
+        name="RNDfile",
+        scope=Scope.GLOBAL,
+        parse=anything,
+        default="/dev/urandom",
+        metavar="FILE",
+        help="file with random bytes for the generator",
+        works_for=("/dev/urandom",),
+        refusal=NO_SEEDING,
+    ),
+    Single(
+        name="RNDoverwrite",
+        scope=Scope.GLOBAL,
+        parse=yes_no,
+        default=True,
+        metavar="yes|no",
+        help="write new random bytes into the seed file",
+        # There is no seed file to overwrite, so "yes" is as well done as "no".
+        works_for=(False, True),
+        refusal=NO_SEEDING,
+    ),
+    _text("setEnv", "NAME=VALUE", "environment of started programs", scope=Scope.GLOBAL, secret=True),
+)
+
+SERVICE_OPTIONS = (
+    _impossible("CAengine", "ID", "certificate to trust, kept by an engine", NO_ENGINES, Scope.SERVICE),
+    _text("CAstore", "URI", "certificates to trust, kept by a store"),
+    _text("config", "COMMAND[:PARAMETER]", "OpenSSL configuration command"),
+    _text("CRLfile", "FILE", "revocation lists, in one file"),
+    _text("CRLpath", "DIRECTORY", "revocation lists, in a directory"),
+    _impossible("engineId", "ENGINE", "engine that holds the private key", NO_ENGINES, Scope.SERVICE),
+    _impossible("engineNum", "NUMBER", "number of the engine that holds the private key", NO_ENGINES, Scope.SERVICE),
+    _text("exec", "PROGRAM", "program to run for each connection"),
+    _text("execArgs", "$0 $1 ...", "the program's arguments, its name first"),
+    _text("ident", "USER", "user that the client's ident server has to name"),
+    _only(False, yes_no, "libwrap", "yes|no", "ask /etc/hosts.allow and /etc/hosts.deny"),
+    _text("OCSP", "URL", "responder to ask about the peer's certificate"),
+    _only(False, yes_no, "OCSPaia", "yes|no", "ask the responders that certificates name"),
+    _text("OCSPflag", "FLAG", "how the responder's answers are checked"),
+    _only(False, yes_no, "OCSPnonce", "yes|no", "demand an answer made for this question"),
+    Single(
+        name="OCSPrequire",
+        scope=Scope.SERVICE,
+        parse=yes_no,
+        default=True,
+        metavar="yes|no",
+        help="turn peers away about whom no responder gave an answer",
+        since="stunnel 5.69",
+        # No responder is asked, so "no" is what happens; an explicit "yes" is a demand that would be broken.
+        works_for=(False,),
+    ),
+    _text("protocol", "PROTOCOL", "protocol to negotiate TLS in"),
+    _text("protocolAuthentication", "TYPE", "how to authenticate in the negotiation"),
+    _text("protocolDomain", "DOMAIN", "domain for the negotiation"),
+    _text("protocolHeader", "HEADER", "additional header for the negotiation", secret=True),
+    _text("protocolHost", "HOST[:PORT]", "destination that the negotiation names"),
+    _text("protocolPassword", "PASSWORD", "password for the negotiation", secret=True),
+    _text("protocolUsername", "USER", "user name for the negotiation"),
+    _text("PSKidentity", "IDENTITY", "which of the pre-shared keys a client uses"),
+    _text("PSKsecrets", "FILE", "file with pre-shared keys", secret=True),
+    _only(False, yes_no, "pty", "yes|no", "run the program on a pseudo-terminal"),
+    _text("redirect", "[HOST:]PORT", "where clients go whose certificate does not convince"),
+    _only(True, yes_no, "renegotiation", "yes|no", "let the peer negotiate anew within a connection"),
+    # A delay in milliseconds is a way to say yes.
+    _only("no", str.lower, "retry", "yes|no|MILLISECONDS", "start a program again when it has ended"),
+    Single(
+        name="sessionCacheSize",
+        scope=Scope.SERVICE,
+        parse=integer(0, _MAX_INT, "Illegal session cache size"),
+        default=1000,
+        metavar="NUMBER",
+        help="how many sessions are kept for resumption",
+        works_for=(1000,),
+        default_text="1000",
+    ),
+    Single(
+        name="sessionCacheTimeout",
+        aliases=("session",),
+        scope=Scope.SERVICE,
+        parse=seconds("session cache"),
+        default=300.0,
+        metavar="SECONDS",
+        help="how long a session may be resumed",
+        works_for=(300.0,),
+        default_text="300 seconds",
+    ),
+    _only(True, yes_no, "sessionResume", "yes|no", "let sessions be resumed"),
+    _text("sessiond", "HOST:PORT", "server that keeps sessions for several machines"),
+    _text("setgid", "GROUP", "group of the Unix socket to listen on"),
+    _text("setuid", "USER", "owner of the Unix socket to listen on"),
+    _text("ticketKeySecret", "HEX", "key that session tickets are encrypted with", secret=True),
+    _text("ticketMacSecret", "HEX", "key that session tickets are authenticated with", secret=True),
+)
+
+OPTIONS = (*GLOBAL_OPTIONS, *SERVICE_OPTIONS)

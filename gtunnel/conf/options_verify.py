@@ -1,0 +1,138 @@
+"""Options that say what the peer's certificate has to convince us of.
+
+Each of `verify`, `verifyChain`, `verifyPeer` and `requireCert` is a change to four demands, applied in the order
+written; that is how stunnel 5.68 behaves (tests/gtunnel/conf/test_options_verify.py has the cases). So
+`verifyChain = yes` brings the certificate's presence with it, a later `requireCert = no` takes that back, and
+`verify = N` sets all four.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from gtunnel.conf.option import BadValueError, Repeated, Scope, Single
+from gtunnel.conf.parsers import host, ip_address, path, text_of, yes_no
+
+# A mailbox has at most 64 + 1 + 255 bytes (RFC 5321, 4.5.3.1).
+MAX_EMAIL = 320
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """The four demands of VerificationSettings; None leaves one as it was."""
+
+    request: bool | None = None
+    require: bool | None = None
+    chain: bool | None = None
+    peer: bool | None = None
+
+    def changed_by(self, later: "Demand") -> "Demand":
+        """This demand after a later line."""
+        merged = {}
+        for field in fields(Demand):
+            new = getattr(later, field.name)
+            merged[field.name] = getattr(self, field.name) if new is None else new
+        return Demand(**merged)
+
+
+NO_DEMAND = Demand(request=False, require=False, chain=False, peer=False)
+
+VERIFY_LEVELS: tuple[Demand, ...] = (
+    Demand(request=True, require=False, chain=False, peer=False),
+    Demand(request=True, require=False, chain=True, peer=False),
+    Demand(request=True, require=True, chain=True, peer=False),
+    Demand(request=True, require=True, chain=True, peer=True),
+    Demand(request=True, require=True, chain=False, peer=True),
+)
+
+
+def verify_level(text: str) -> Demand:
+    """Parse the obsolete `verify = 0..4`."""
+    if not text.isascii() or not text.isdigit() or len(text) > len("0000") or int(text) >= len(VERIFY_LEVELS):
+        raise BadValueError("Bad verify level: 0 to 4")
+    return VERIFY_LEVELS[int(text)]
+
+
+def _demand(yes: Demand, no: Demand) -> Callable[[str], Demand]:
+    def parse(text: str) -> Demand:
+        return yes if yes_no(text) else no
+
+    return parse
+
+
+CA_FILE = Single[str | None](
+    name="CAfile",
+    scope=Scope.SERVICE,
+    parse=path,
+    default=None,
+    metavar="FILE",
+    help="certificates to trust, in one file",
+)
+CA_PATH = Single[str | None](
+    name="CApath",
+    scope=Scope.SERVICE,
+    parse=path,
+    default=None,
+    metavar="DIRECTORY",
+    help="certificates to trust, in a directory made by 'openssl rehash'",
+)
+CHECK_EMAIL = Repeated(
+    name="checkEmail",
+    scope=Scope.SERVICE,
+    parse=text_of("an email address", MAX_EMAIL),
+    metavar="ADDRESS",
+    help="email address that the peer's certificate has to hold; any one of several",
+)
+CHECK_HOST = Repeated(
+    name="checkHost",
+    scope=Scope.SERVICE,
+    parse=host,
+    metavar="HOST",
+    help="host name that the peer's certificate has to hold; any one of several",
+)
+CHECK_IP = Repeated(
+    name="checkIP",
+    scope=Scope.SERVICE,
+    parse=ip_address,
+    metavar="ADDRESS",
+    help="IP address that the peer's certificate has to hold; any one of several",
+)
+REQUIRE_CERT = Single(
+    name="requireCert",
+    scope=Scope.SERVICE,
+    parse=_demand(Demand(request=True, require=True), Demand(require=False)),
+    default=NO_DEMAND,
+    metavar="yes|no",
+    help="turn clients without a certificate away",
+    since="stunnel 5.42",
+)
+VERIFY = Single(
+    name="verify",
+    scope=Scope.SERVICE,
+    parse=verify_level,
+    default=NO_DEMAND,
+    metavar="0..4",
+    help="obsolete: ask (0), check if present (1), check (2), chain and pinned (3), pinned only (4)",
+    default_text="none",
+)
+VERIFY_CHAIN = Single(
+    name="verifyChain",
+    scope=Scope.SERVICE,
+    parse=_demand(Demand(request=True, require=True, chain=True), Demand(chain=False)),
+    default=NO_DEMAND,
+    metavar="yes|no",
+    help="the peer's certificate has to lead to one that CAfile or CApath trusts",
+    since="stunnel 5.34",
+)
+VERIFY_PEER = Single(
+    name="verifyPeer",
+    scope=Scope.SERVICE,
+    parse=_demand(Demand(request=True, require=True, peer=True), Demand(peer=False)),
+    default=NO_DEMAND,
+    metavar="yes|no",
+    help="the peer's certificate has to be one of those in CAfile or CApath",
+    since="stunnel 5.34",
+)
+
+CHECKS = (CHECK_EMAIL, CHECK_HOST, CHECK_IP)
+DEMANDS = (VERIFY, VERIFY_CHAIN, VERIFY_PEER, REQUIRE_CERT)
+OPTIONS = (CA_FILE, CA_PATH, *CHECKS, *DEMANDS)

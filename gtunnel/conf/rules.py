@@ -1,0 +1,141 @@
+"""What has to hold between the options of one service: a list of small functions.
+
+A rule says which options it looks at. Where one of them has a line that could not be used, the rule is left out: what
+it would find is only the consequence of a problem that is reported already.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from gtunnel.address import HostPort, UnixPath
+from gtunnel.conf import options_capture as capture
+from gtunnel.conf import options_service as service
+from gtunnel.conf import options_tls as tls
+from gtunnel.conf import options_verify as verify
+from gtunnel.conf.demands import demand, has_trust, version_bounds, versions_ascend
+from gtunnel.conf.errors import Problem, Reason
+from gtunnel.conf.option import NOT_YET, Row
+from gtunnel.conf.reader import SectionOutline
+from gtunnel.conf.statements import Statement, Statements
+from gtunnel.conf.table import find
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A section on its way to become a service."""
+
+    section: SectionOutline
+    statements: Statements
+
+    def problem(self, reason: str, hint: str = "", at: Statement | None = None) -> Problem:
+        """A problem of this service, at a line if it is that line's fault."""
+        if at is None:
+            return Problem(self.section.place, self.section.text, reason, hint)
+        return Problem(at.place, at.text, f"Service [{self.section.name}]: {reason}", hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`check` yields the problems of a service; it depends on the lines of `looks_at`, and on no other options."""
+
+    looks_at: tuple[Row[object], ...]
+    check: Callable[[Draft], Iterator[Problem]]
+
+
+def check_service(draft: Draft) -> Iterator[Problem]:
+    """All that is wrong between a service's options."""
+    for rule in RULES:
+        if not any(row is broken for row in rule.looks_at for broken in draft.section.broken):
+            yield from rule.check(draft)
+
+
+def _rows(*names: str) -> tuple[Row[object], ...]:
+    return tuple(row for name in names if (row := find(name, in_section=True)))
+
+
+def _endpoints(draft: Draft) -> Iterator[Problem]:
+    options = draft.statements
+    connects, destination = bool(options.all(service.CONNECT)), options.one(service.TRANSPARENT).destination
+    if not options.all(service.ACCEPT):
+        yield draft.problem(Reason.ENDPOINTS, "accept is missing")
+    if not connects and not destination:
+        yield draft.problem(Reason.ENDPOINTS, "connect is missing")
+    if connects and destination:
+        hint = "the destination comes from the connection: remove connect, or transparent"
+        yield draft.problem(Reason.ENDPOINTS, hint, options.last(service.CONNECT))
+
+
+def _certificate(draft: Draft) -> Iterator[Problem]:
+    if not draft.statements.one(service.CLIENT) and draft.statements.one(tls.CERT) is None:
+        yield draft.problem(Reason.CERTIFICATE, "give cert, or client = yes")
+
+
+def _trust(draft: Draft) -> Iterator[Problem]:
+    wanted = demand(draft.statements)
+    if (wanted.chain or wanted.peer) and not has_trust(draft.statements):
+        yield draft.problem(Reason.TRUST, at=draft.statements.last(*verify.DEMANDS))
+
+
+def _subject_checks(draft: Draft) -> Iterator[Problem]:
+    wanted, check = demand(draft.statements), draft.statements.last(*verify.CHECKS)
+    if check is not None and not (wanted.chain or wanted.peer):
+        yield draft.problem(Reason.SUBJECT_CHECKS, at=check)
+
+
+def _versions(draft: Draft) -> Iterator[Problem]:
+    low, high = version_bounds(draft.statements)
+    if not versions_ascend(low, high):
+        reason = f"{Reason.VERSION_RANGE}: {low.value} to {high.value}"
+        yield draft.problem(reason, at=draft.statements.last(*tls.VERSION_OPTIONS))
+
+
+def _server_sni(draft: Draft) -> Iterator[Problem]:
+    sni = draft.statements.last(tls.SNI)
+    if sni is not None and not draft.statements.one(service.CLIENT):
+        yield draft.problem(f"option 'sni' in server mode: {NOT_YET}", at=sni)
+
+
+def _capture_needs_destination(draft: Draft) -> Iterator[Problem]:
+    line = draft.statements.last(capture.CAPTURE)
+    if line is not None and not draft.statements.one(service.TRANSPARENT).destination:
+        hint = "otherwise nobody asks where a captured connection was meant to go"
+        yield draft.problem("capture needs transparent = destination or both", hint, line)
+
+
+def _capture_needs_ports(draft: Draft) -> Iterator[Problem]:
+    # Inherited lines are defaults for those services that do capture.
+    line = draft.statements.own(*(row for row in capture.OPTIONS if row is not capture.CAPTURE))
+    if line is not None and not draft.statements.all(capture.CAPTURE):
+        yield draft.problem(f"{line.row.name} needs capture", "which ports are to be captured?", line)
+
+
+def _capture_needs_listener(draft: Draft) -> Iterator[Problem]:
+    line = draft.statements.last(capture.CAPTURE)
+    accepted = draft.statements.all(service.ACCEPT)
+    usable = any(isinstance(endpoint, HostPort) and endpoint.port for endpoint in accepted)
+    if line is not None and accepted and not usable:
+        yield draft.problem("capture needs an accept line with a TCP port", at=line)
+
+
+def _destination_needs_tcp(draft: Draft) -> Iterator[Problem]:
+    if draft.statements.one(service.TRANSPARENT).destination:
+        for line in draft.statements.of(service.ACCEPT):
+            if isinstance(line.value, UnixPath):
+                yield draft.problem("a Unix socket's connections have no original destination", at=line)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        (service.ACCEPT, service.CONNECT, service.TRANSPARENT, *_rows("exec", "protocol", "sni", "retry")),
+        _endpoints,
+    ),
+    Rule((service.CLIENT, tls.CERT, *_rows("PSKsecrets", "engineId", "engineNum")), _certificate),
+    Rule((*verify.DEMANDS, verify.CA_FILE, verify.CA_PATH, *_rows("CAengine", "CAstore")), _trust),
+    Rule((*verify.DEMANDS, *verify.CHECKS), _subject_checks),
+    Rule(tls.VERSION_OPTIONS, _versions),
+    Rule((service.CLIENT, tls.SNI), _server_sni),
+    Rule((capture.CAPTURE, service.TRANSPARENT), _capture_needs_destination),
+    Rule(capture.OPTIONS, _capture_needs_ports),
+    Rule((capture.CAPTURE, service.ACCEPT), _capture_needs_listener),
+    Rule((service.ACCEPT, service.TRANSPARENT), _destination_needs_tcp),
+)

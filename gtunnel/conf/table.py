@@ -1,0 +1,77 @@
+"""The one table of all options, and looking options up in it."""
+
+import difflib
+
+from gtunnel.conf import (
+    options_capture,
+    options_global,
+    options_ignored,
+    options_pending,
+    options_service,
+    options_tls,
+    options_verify,
+)
+from gtunnel.conf.option import Repeated, Row, Scope
+from gtunnel.conf.parsers import path
+
+# A directive: the reader follows it and it leaves no value. It may stand anywhere, so each scope has its row.
+INCLUDE = tuple(
+    Repeated(
+        name="include",
+        scope=scope,
+        parse=path,
+        metavar="DIRECTORY",
+        help="read all files of this directory here, in the order of their names",
+    )
+    for scope in Scope
+)
+
+TABLE: tuple[Row[object], ...] = tuple(
+    sorted(
+        (
+            *options_global.OPTIONS,
+            *options_service.OPTIONS,
+            *options_tls.OPTIONS,
+            *options_verify.OPTIONS,
+            *options_capture.OPTIONS,
+            *options_pending.OPTIONS,
+            *options_ignored.OPTIONS,
+            *INCLUDE,
+        ),
+        key=lambda row: (row.scope.value, row.name.lower()),
+    )
+)
+
+_ROWS: dict[Scope, dict[str, Row[object]]] = {
+    scope: {name.lower(): row for row in TABLE if row.scope is scope for name in row.names} for scope in Scope
+}
+_SPELLINGS = {name.lower(): name for row in TABLE for name in row.names}
+# Below this ratio of equal letters a suggestion confuses more than it helps.
+_SIMILAR = 0.7
+# Longer than any name can be meant; comparing costs time with the square of it.
+_MAX_COMPARED = 64
+
+
+def find(name: str, in_section: bool) -> Row[object] | None:
+    """The row of an option where it stands, names in any case; None if there is no such option here.
+
+    Before the first section an option is the process' own, if it has a row as such; else a default for all services.
+    """
+    if in_section:
+        return _ROWS[Scope.SERVICE].get(name.lower())
+    return _ROWS[Scope.GLOBAL].get(name.lower()) or _ROWS[Scope.SERVICE].get(name.lower())
+
+
+def nearest(name: str) -> str | None:
+    """The option that a misspelt name was perhaps meant to be; None if nothing is near."""
+    lowered = name.lower()[:_MAX_COMPARED]
+    found = difflib.get_close_matches(lowered, _SPELLINGS, n=1, cutoff=_SIMILAR)
+    return _SPELLINGS[found[0]] if found else None
+
+
+def is_secret(name: str) -> bool:
+    """Whether values of an option, or of what it was perhaps meant to be, stay out of messages."""
+    meant = _SPELLINGS.get(name.lower()) or nearest(name) or ""
+    rows = (scope_rows.get(meant.lower()) for scope_rows in _ROWS.values())
+    suspicious = any(word in name.lower() for word in ("pass", "secret", "psk", "pin", "token"))
+    return suspicious or any(row is not None and row.secret for row in rows)
