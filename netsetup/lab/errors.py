@@ -1,16 +1,10 @@
 """What can go wrong with a lab."""
 
-from typing import ClassVar
+from netsetup.errors import NetsetupError
 
 
-class LabError(Exception):
-    """Base of the lab's errors. `fields` fill `template`; `str()` says what happened and what to do."""
-
-    template: ClassVar[str] = "{detail}"
-
-    def __init__(self, **fields: object) -> None:
-        self.fields = fields
-        super().__init__(self.template.format(**fields))
+class LabError(NetsetupError):
+    """Base of the lab's errors: what happened, and what to do."""
 
 
 class NotRootError(LabError):

@@ -205,7 +205,7 @@ class Lab:
             "-n",
             self.namespace(GATEWAY.name),
             batch=[
-                f"link add {interface.name} type veth peer name {host.interfaces[0].name} "
+                f"link add name {interface.name} type veth peer name {host.interfaces[0].name} "
                 f"netns {self.namespace(host.name)}"
                 for interface, host in CABLES
             ],
@@ -217,9 +217,9 @@ class Lab:
 
 
 def _links(host: Host) -> Iterator[str]:
-    yield "link set lo up"
+    yield "link set dev lo up"
     for interface in host.interfaces:
-        yield f"link set {interface.name} up"
+        yield f"link set dev {interface.name} up"
 
 
 def _addresses(host: Host) -> Iterator[str]:

@@ -55,7 +55,7 @@ def mark_of(namespace: str) -> str | None:
 def delete_links(namespace: str, names: Sequence[str]) -> None:
     """Remove those of the interfaces that are there. The other end of a cable goes with the first."""
     present = {link["ifname"] for link in json.loads(ip("-n", namespace, "-json", "link", "show") or "[]")}
-    doomed = [f"link delete {name}" for name in names if name in present]
+    doomed = [f"link delete dev {name}" for name in names if name in present]
     if doomed:
         ip("-n", namespace, batch=doomed)
 
