@@ -3,10 +3,10 @@
 from gtunnel.conf.option import Scope, Single
 from gtunnel.conf.parsers import anything
 
-WINDOWS_ONLY = "is for Windows only"
-NO_THREADS = "has no effect: gtunnel has no threads"
+WINDOWS_ONLY = "it is for Windows only"
+NO_THREADS = "gtunnel has no threads"
 # It bounds a question that is never asked as long as every OCSP option is refused: any value is kept.
-NO_OCSP = "has no effect: OCSP does not work yet"
+NO_OCSP = "OCSP does not work yet"
 
 
 def _ignored(scope: Scope, name: str, metavar: str, help_text: str, why: str = WINDOWS_ONLY) -> Single[str]:

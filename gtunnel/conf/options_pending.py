@@ -109,9 +109,8 @@ GLOBAL_OPTIONS = (
         default=True,
         metavar="yes|no",
         help="write new random bytes into the seed file",
-        # There is no seed file to overwrite, so "yes" is as well done as "no".
-        works_for=(False, True),
-        refusal=NO_SEEDING,
+        # There is no seed file, so both are kept.
+        works_for=None,
     ),
     _text("setEnv", "NAME=VALUE", "environment of started programs", scope=Scope.GLOBAL, secret=True),
 )

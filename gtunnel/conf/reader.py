@@ -105,7 +105,7 @@ class _Reader:
         elif row in INCLUDE:
             self._include(line)
         elif row.ignored:
-            self.outline.notes.append(f"{line.place}: option '{row.name}' {row.ignored}")
+            self.outline.notes.append(f"{line.place}: option '{row.name}' is ignored: {row.ignored}")
         else:
             self._option(line, row)
 
