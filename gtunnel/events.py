@@ -31,6 +31,9 @@ class Log(Protocol):
     def write(self, level: Level, message: str) -> None:
         """Write one line, if `level` is at or above the threshold. Never raises; control characters are escaped."""
 
+    def named(self, identifier: str) -> "Log":
+        """The same log with another text in the brackets of `LOG5[…]`."""
+
 
 class SilentLog:
     """Drops everything: the log of a check run, or of a test that does not look at it."""
@@ -39,3 +42,7 @@ class SilentLog:
 
     def write(self, level: Level, message: str) -> None:
         """Drop the line."""
+
+    def named(self, identifier: str) -> Log:  # noqa: ARG002
+        """Itself: there is nothing to name."""
+        return self

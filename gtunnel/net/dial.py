@@ -8,14 +8,12 @@ from time import monotonic
 from typing import Final
 
 from gtunnel.address import ClientAddress, SocketAddress, UnixPath, from_sockaddr, numeric
-from gtunnel.conf.settings import SocketOption
 from gtunnel.events import Level, Log
 from gtunnel.net import sockopts
 from gtunnel.net.errors import NoTargetError, OriginError, SocketError
 from gtunnel.net.legs import PlainLeg
-from gtunnel.net.loops import LoopGuard
-from gtunnel.net.names import Address
-from gtunnel.net.transparency import TransparencyStrategy
+from gtunnel.net.names import Target
+from gtunnel.net.outgoing import Outgoing
 from gtunnel.net.waiting import Wakeup
 
 # A full backlog of a Unix socket (EAGAIN) or a full descriptor table is worth another try after this many seconds.
@@ -24,32 +22,17 @@ _TRY_AGAIN: Final = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, er
 _PORT_TAKEN: Final = (errno.EADDRNOTAVAIL, errno.EADDRINUSE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DialSettings:
-    """How a service connects. `seconds`: TIMEOUTconnect; `local`: a literal to bind; `mark`: SO_MARK or 0.
-
-    `loops` notes the connections made, where a firewall rule could hand them back.
-    """
-
-    seconds: float
-    options: tuple[SocketOption, ...]
-    strategy: TransparencyStrategy
-    local: str | None
-    mark: int
-    loops: LoopGuard | None
-
-
 @dataclass(frozen=True, slots=True)
 class Dialled:
     """A connected leg, whom it is connected to, and our own address there (None for Unix sockets)."""
 
     leg: PlainLeg
-    remote: Address
+    target: Target
     local: SocketAddress | None
 
 
 def dial(
-    settings: DialSettings, targets: Iterable[Address], client: ClientAddress | None, wakeup: Wakeup, log: Log
+    settings: Outgoing, targets: Iterable[Target], client: ClientAddress | None, wakeup: Wakeup, log: Log
 ) -> Dialled:
     """Connect to the first target that answers; the leg is the caller's. Raises `NoTargetError`."""
     for target in targets:
@@ -70,11 +53,12 @@ class _Attempt:
     """Connecting to one target, again while the kernel lacks something that may come back."""
 
     def __init__(
-        self, settings: DialSettings, target: Address, client: ClientAddress | None, wakeup: Wakeup
+        self, settings: Outgoing, target: Target, client: ClientAddress | None, wakeup: Wakeup
     ) -> None:
         self._settings = settings
         self._strategy = settings.strategy
         self._target = target
+        self._address = target.address
         self._client = client
         self._wakeup = wakeup
         self._deadline = monotonic() + settings.seconds
@@ -98,13 +82,13 @@ class _Attempt:
 
     def _connect(self) -> Dialled:
         """One try. Raises `OSError` as the kernel gave it, `SocketError` for what no other try would mend."""
-        target = self._target
-        sock = socket.socket(socket.AF_UNIX if isinstance(target, UnixPath) else target.family, socket.SOCK_STREAM)
+        address = self._address
+        sock = socket.socket(socket.AF_UNIX if isinstance(address, UnixPath) else address.family, socket.SOCK_STREAM)
         leg: PlainLeg | None = None
         try:
             sock.setblocking(False)
             self._prepare(sock)
-            result = sock.connect_ex(target.path if isinstance(target, UnixPath) else target.sockaddr)
+            result = sock.connect_ex(address.path if isinstance(address, UnixPath) else address.sockaddr)
             # Noted before the other side can have accepted: a loop must find it.
             local = self._note(sock)
             leg = PlainLeg(sock, self._wakeup)
@@ -118,7 +102,7 @@ class _Attempt:
             else:
                 leg.close(reset=False)
             raise
-        return Dialled(leg, target, local)
+        return Dialled(leg, self._target, local)
 
     def _prepare(self, sock: socket.socket) -> None:
         settings = self._settings
@@ -131,8 +115,8 @@ class _Attempt:
 
     def _note(self, sock: socket.socket) -> SocketAddress | None:
         local = from_sockaddr(sock.getsockname())
-        if self._settings.loops is not None and local is not None and isinstance(self._target, SocketAddress):
-            self._settings.loops.note(local, self._target)
+        if self._settings.loops is not None and local is not None and isinstance(self._address, SocketAddress):
+            self._settings.loops.note(local, self._address)
         return local
 
     def _finish(self, leg: PlainLeg) -> int:

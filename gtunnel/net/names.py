@@ -3,6 +3,7 @@ configuration is compiled; a worker calls it through its thread pool (`resolver`
 """
 
 import socket
+from dataclasses import dataclass
 
 from gtunnel.address import Endpoint, HostPort, SocketAddress, UnixPath, from_sockaddr
 from gtunnel.net.errors import ResolveError
@@ -12,6 +13,17 @@ LOOPBACK = "127.0.0.1"
 ANY = "0.0.0.0"  # noqa: S104 - the manual's default: all IPv4 addresses
 
 Address = SocketAddress | UnixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One address to connect to, and the host that the configuration named for it (None: an original destination)."""
+
+    address: Address
+    host: str | None
+
+    def __str__(self) -> str:
+        return str(self.address)
 
 
 def lookup(endpoint: Endpoint, *, default_host: str) -> tuple[Address, ...]:

@@ -1,0 +1,95 @@
+"""stunnel's own command line: `gtunnel [FILE] | -fd N | -help | -version | -sockets | -options` (manual, SYNOPSIS).
+
+The four questions are answered on standard error with exit status 0, as stunnel answers them.
+"""
+
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from platform import machine
+
+from gtunnel.cli import source
+from gtunnel.conf import reference, socketoptions
+from gtunnel.errors import UsageError
+from gtunnel.version import VERSION
+
+# More than any socket option's value takes.
+_OPTION_BYTES = 64
+
+
+def run(arguments: list[str]) -> int:
+    """Run a classic command line; returns the exit status. Raises `UsageError`."""
+    questions: dict[str, Callable[[], Iterable[str]]] = {
+        "-help": _help,
+        "-version": _version,
+        "-sockets": _sockets,
+        "-options": _options,
+    }
+    first = arguments[0] if arguments else None
+    if first in questions:
+        _refuse_more(arguments, 1)
+        sys.stderr.write("".join(f"{line}\n" for line in (*_banner(), " ", *questions[first]())))
+        return 0
+    if first == "-fd":
+        if len(arguments) < 2:
+            raise UsageError(detail="-fd needs the number of a file descriptor")
+        _refuse_more(arguments, 2)
+        return start(source.from_descriptor(arguments[1]))
+    if first is not None and first.startswith("-"):
+        raise UsageError(detail=f'Invalid configuration file name "{first}": there is no such option (see --help)')
+    _refuse_more(arguments, 1)
+    return start(source.from_file(first))
+
+
+def start(chosen: source.Source) -> int:
+    """Run the daemon with a configuration; returns its exit status."""
+    from gtunnel.daemon import startup
+
+    return startup.run(chosen.load, chosen.name)
+
+
+def _refuse_more(arguments: list[str], most: int) -> None:
+    if len(arguments) > most:
+        raise UsageError(detail=f"too many arguments: {' '.join(arguments[most:])}")
+
+
+def _banner() -> list[str]:
+    from gtunnel.tls import features
+
+    return [
+        f"gtunnel {VERSION} on {machine()}-{sys.platform} platform",
+        f"Running  with {features.library_version()} ({features.built_with()})",
+    ]
+
+
+def _help() -> Iterable[str]:
+    return reference.help_lines()
+
+
+def _version() -> Iterable[str]:
+    return reference.default_lines()
+
+
+def _options() -> Iterable[str]:
+    from gtunnel.tls import features
+
+    return ["Supported TLS options:", *(f"options = {name}" for name in features.option_names())]
+
+
+def _sockets() -> Iterable[str]:
+    columns = "    {:<20}|{:^10}|{:^10}|{:^10}|{:>10}"
+    yield "Socket option defaults:"
+    yield columns.format("Option Name", "Accept", "Local", "Remote", "OS default").rstrip()
+    yield "    --------------------+----------+----------+----------+----------"
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as v4, socket.socket(socket.AF_INET6) as v6:
+        for row in reference.socket_rows():
+            shown = [row.accept or "--", row.local or "--", row.remote or "--"]
+            sock = v6 if row.level == socket.IPPROTO_IPV6 else v4
+            yield columns.format(row.name, *shown, _system_default(sock, row)).rstrip()
+
+
+def _system_default(sock: socket.socket, row: socketoptions.SocketOptionRow) -> str:
+    try:
+        return socketoptions.render(row.kind, sock.getsockopt(row.level, row.number, _OPTION_BYTES))
+    except OSError:
+        return "--"

@@ -1,0 +1,162 @@
+"""`gtunnel netsetup`: the kernel's side of the same configuration file. Here alone gtunnel and netsetup meet."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from gtunnel.address import HostPort, SocketAddress
+from gtunnel.cli import source
+from gtunnel.conf.errors import ConfigError
+from gtunnel.conf.settings import Configuration, ServiceSettings
+from gtunnel.errors import GtunnelError
+from gtunnel.net import names
+from netsetup import api, model
+from netsetup.errors import NetsetupError
+
+IN_SYNC, FAILED, DRIFT = 0, 1, 2
+
+DESCRIPTION = """\
+Set the kernel up for the transparent services of a configuration: firewall rules, routing rules, routes and sysctls,
+in IPv4 and IPv6. Everything carries our mark, and nothing else is touched. Applying twice changes nothing; "destroy"
+leaves the kernel as it was.
+"""
+
+EXAMPLE = """\
+examples:
+  gtunnel netsetup plan /etc/gtunnel/gateway.conf       what would change
+  gtunnel netsetup apply /etc/gtunnel/gateway.conf      change it
+  gtunnel netsetup status /etc/gtunnel/gateway.conf     exit status 0: in sync, 2: drift
+  gtunnel netsetup destroy                              undo it
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `netsetup` and its four commands."""
+    parser = subparsers.add_parser(
+        "netsetup",
+        help="set up the kernel for transparent proxying, look at it, and undo it",
+        description=DESCRIPTION,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add(commands, "plan", "say what apply would do; changes nothing", _plan)
+    _add(commands, "apply", "make the kernel hold what the configuration wants", _apply)
+    _add(commands, "status", "say whether it does: exit status 0 in sync, 2 drift", _status)
+    _add(commands, "destroy", "remove all that is ours; needs no configuration", _destroy)
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    text: str,
+    action: Callable[[argparse.Namespace], int],
+) -> None:
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    if name != "destroy":
+        parser.add_argument("file", metavar="FILE", nargs="?", help="configuration file (default: see gtunnel --help)")
+    parser.add_argument("--netns", metavar="NAME", help="work in this network namespace (see ip-netns(8))")
+    if name in ("apply", "destroy"):
+        parser.add_argument("--dry-run", action="store_true", help="say the steps, do nothing")
+    parser.set_defaults(func=_guarded(action))
+
+
+def _guarded(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    def guarded(arguments: argparse.Namespace) -> int:
+        try:
+            return action(arguments)
+        except ConfigError as error:
+            for problem in error.problems:
+                sys.stderr.write(f"error: {problem}\n")
+        except (NetsetupError, GtunnelError) as error:
+            sys.stderr.write(f"error: {error}\n")
+        return FAILED
+
+    return guarded
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    return _print(api.plan(_request(arguments), arguments.netns).lines())
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    return _print(api.apply(_request(arguments), arguments.netns, dry_run=arguments.dry_run).lines())
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    status = api.status(_request(arguments), arguments.netns)
+    _print(status.lines())
+    return IN_SYNC if status.in_sync else DRIFT
+
+
+def _destroy(arguments: argparse.Namespace) -> int:
+    return _print(api.destroy(netns=arguments.netns, dry_run=arguments.dry_run).lines())
+
+
+def _print(lines: tuple[str, ...]) -> int:
+    for line in lines:
+        print(line)
+    return 0
+
+
+def _request(arguments: argparse.Namespace) -> model.Request:
+    return request(source.from_file(arguments.file).load())
+
+
+def request(configuration: Configuration) -> model.Request:
+    """What a configuration wants of the kernel. Raises `GtunnelError` if nothing in it is transparent."""
+    interceptions = tuple(
+        _interception(service)
+        for service in configuration.services
+        if service.capture is not None or service.transparency.source
+    )
+    if not interceptions:
+        raise GtunnelError(
+            detail=f"{configuration.file}: nothing to set up: no service has `capture` or `transparent = source`"
+        )
+    net = configuration.net
+    return model.Request(
+        interceptions=interceptions,
+        backend=model.Backend(net.backend.value),
+        marks=model.Marks.from_first(net.mark, net.mask),
+        table=net.table,
+        priority=net.priority,
+    )
+
+
+def _interception(service: ServiceSettings) -> model.Interception:
+    endpoints = (endpoint for endpoint in service.accept if isinstance(endpoint, HostPort))
+    listeners = (names.lookup(endpoint, default_host=names.ANY)[0] for endpoint in endpoints)
+    capture = service.capture
+    return model.Interception(
+        name=service.name,
+        listeners=tuple(
+            model.Listener(host=address.host, port=address.port)
+            for address in listeners
+            if isinstance(address, SocketAddress)
+        ),
+        source=service.transparency.source,
+        capture=None
+        if capture is None
+        else model.Capture(
+            ports=capture.ports,
+            interfaces=capture.interfaces,
+            from_networks=capture.from_networks,
+            to_networks=capture.to_networks,
+            exclude=capture.exclude,
+            local=capture.local,
+            method=model.Method(capture.method.value),
+        ),
+        targets=_targets(service),
+    )
+
+
+def _targets(service: ServiceSettings) -> tuple[model.Target, ...]:
+    if not service.transparency.source:
+        return ()
+    return tuple(
+        model.Target(host=address.host, port=address.port)
+        for endpoint in service.connect.targets
+        for address in names.lookup(endpoint, default_host=names.LOOPBACK)
+        if isinstance(address, SocketAddress)
+    )

@@ -1,0 +1,52 @@
+"""Which configuration a command means, and reading it."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gtunnel.conf.load import load_fd, load_file
+from gtunnel.conf.settings import Configuration
+from gtunnel.errors import UsageError
+
+# Ours first, so that an administrator can move over one machine at a time; the manual's (Debian's) else.
+DEFAULT_FILES = ("/etc/gtunnel/gtunnel.conf", "/etc/stunnel/stunnel.conf")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A configuration to read, now or again on reload. `name` is for people: "file /etc/…" or "descriptor 3"."""
+
+    name: str
+    load: Callable[[], Configuration]
+
+
+def from_file(file: str | None) -> Source:
+    """A file, or the default one. Raises `UsageError` where there is none."""
+    if file is None:
+        file = next((name for name in DEFAULT_FILES if Path(name).is_file()), None)
+        if file is None:
+            raise UsageError(detail=f"no configuration: give a FILE, or make {DEFAULT_FILES[0]}")
+    # Absolute, so that a reload finds it wherever the process is then.
+    path = str(Path(file).resolve())
+    return Source(f"file {path}", lambda: load_file(path))
+
+
+def from_descriptor(text: str) -> Source:
+    """`-fd N` (manual, OPTIONS). On reload it is read again from the start, if it can be. Raises `UsageError`."""
+    if not (text.isascii() and text.isdigit()):
+        raise UsageError(detail=f"-fd {text}: not the number of a file descriptor")
+    number = int(text)
+    try:
+        # Kept away from 0, 1 and 2, which the daemon lets go of.
+        kept = os.dup(number)
+    except OSError as error:
+        raise UsageError(detail=f"-fd {number}: {error.strerror}") from error
+
+    def load() -> Configuration:
+        with contextlib.suppress(OSError):  # a pipe: it is empty the second time, and that is an error of its own
+            os.lseek(kept, 0, os.SEEK_SET)
+        return load_fd(kept)
+
+    return Source(f"descriptor {number}", load)

@@ -1,0 +1,74 @@
+"""What supervisor and worker say to each other: one-byte words over a socket pair of their own.
+
+The same pair tells each of them that the other is gone: it reads as ended. An answer of any length comes as the
+descriptor of an anonymous file (SCM_RIGHTS), so that no pipe can fill up between them.
+"""
+
+import enum
+import json
+import os
+import socket
+from typing import Any, Final
+
+# A worker that is busy answers in its next turn; one that hangs must not hang the supervisor.
+ANSWER_SECONDS: Final = 3.0
+
+
+class Word(enum.Enum):
+    """The vocabulary."""
+
+    READY = b"r"  # worker: accepting
+    DRAIN = b"d"  # supervisor: accept no more, end when the last connection has
+    REOPEN = b"o"  # supervisor: reopen the logs
+    LIST = b"l"  # supervisor: which connections are there?
+    ANSWER = b"a"  # worker: the list, with a descriptor
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """The two ends: the supervisor's and the worker's. Each process closes the other's after the fork."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def say(end: socket.socket, word: Word) -> bool:
+    """Say a word; False if the other side is gone or does not listen. Never blocks."""
+    try:
+        end.send(word.value, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    except OSError:
+        return False
+    return True
+
+
+def hear(end: socket.socket) -> Word | None:
+    """Receive a word; None if the other side is gone. Raises `OSError` as the socket does."""
+    data = end.recv(1)
+    return Word(data) if data else None
+
+
+def answer(end: socket.socket, lines: list[dict[str, Any]]) -> None:
+    """Answer LIST."""
+    descriptor = os.memfd_create("gtunnel-answer", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(json.dumps(lines).encode())
+        socket.send_fds(end, [Word.ANSWER.value], [descriptor])
+    finally:
+        os.close(descriptor)
+
+
+def ask(end: socket.socket) -> list[dict[str, Any]]:
+    """Ask LIST and wait for the answer, `ANSWER_SECONDS` at most; empty if none comes."""
+    if not say(end, Word.LIST):
+        return []
+    end.settimeout(ANSWER_SECONDS)
+    try:
+        word, descriptors, _, _ = socket.recv_fds(end, 1, 1)
+        if word != Word.ANSWER.value or not descriptors:
+            return []
+        with os.fdopen(descriptors[0], "rb") as file:
+            file.seek(0)
+            lines: list[dict[str, Any]] = json.loads(file.read())
+            return lines
+    except (OSError, ValueError):
+        return []
+    finally:
+        end.settimeout(None)

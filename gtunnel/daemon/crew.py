@@ -1,0 +1,174 @@
+"""The workers, as the supervisor sees them: hiring, draining, losing and dismissing them. Loads no gevent."""
+
+import contextlib
+import importlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from time import monotonic, sleep
+from typing import Any, Final
+
+from gtunnel.daemon import channel
+from gtunnel.daemon.channel import Word
+from gtunnel.daemon.generation import Generation
+from gtunnel.daemon.log import Journal
+from gtunnel.events import Level, Log
+from gtunnel.tunnel.shared import SharedCounter
+
+# From fork to accepting takes a tenth of this on a busy machine.
+START_SECONDS: Final = 30.0
+# What a worker has for closing its connections before it is killed.
+STOP_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.02
+
+# What the supervisor waits for; it is blocked there, and ignored or default in a worker.
+SIGNALS: Final = (
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGCHLD,
+)
+# A terminal sends these to the whole process group; a worker ends when its supervisor says so.
+_NOT_FOR_WORKERS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGQUIT)
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A worker process."""
+
+    pid: int
+    end: socket.socket
+    generation: Generation
+    started: float = field(default_factory=monotonic)
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every worker gets: where to log, the id sequence, the descriptor limit, and what to let go of after fork."""
+
+    journal: Journal
+    log: Log
+    sequence: SharedCounter
+    descriptors: int
+    after_fork: Callable[[], None]
+
+
+class Crew:
+    """All worker processes, of this generation and of those that still drain."""
+
+    def __init__(self) -> None:
+        self._members: dict[int, Member] = {}
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Everybody who lives."""
+        return tuple(self._members.values())
+
+    def hire(self, generation: Generation, count: int, shared: Shared) -> list[Member]:
+        """Fork `count` workers for a generation."""
+        return [self._fork(generation, shared) for _ in range(count)]
+
+    def _fork(self, generation: Generation, shared: Shared) -> Member:
+        ours, theirs = channel.pair()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            # Another worker's channel held here would hide the supervisor's death from it.
+            for member in self._members.values():
+                member.end.close()
+            self._work(generation, theirs, shared)
+        theirs.close()
+        member = Member(pid, ours, generation)
+        self._members[pid] = member
+        return member
+
+    @staticmethod
+    def _work(generation: Generation, end: socket.socket, shared: Shared) -> None:
+        for number in _NOT_FOR_WORKERS:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        shared.after_fork()
+        # By name, and here: gevent must not be loaded in the process that forks.
+        worker = importlib.import_module("gtunnel.daemon.worker")
+        worker.main(worker.Worker(generation, shared.sequence, end, shared.descriptors), shared.journal, shared.log)
+
+    @staticmethod
+    def await_ready(members: Iterable[Member]) -> bool:
+        """Wait until all accept; False if one died or took longer than `START_SECONDS`."""
+        deadline = monotonic() + START_SECONDS
+        for member in members:
+            member.end.settimeout(max(0.01, deadline - monotonic()))
+            try:
+                word = channel.hear(member.end)
+            except (OSError, ValueError):
+                return False
+            finally:
+                member.end.settimeout(None)
+            if word is not Word.READY:
+                return False
+        return True
+
+    def drain(self, members: Iterable[Member]) -> None:
+        """Let workers end when their last connection has."""
+        for member in members:
+            member.draining = True
+            channel.say(member.end, Word.DRAIN)
+
+    def reopen(self) -> None:
+        """Let all reopen their logs."""
+        for member in self.members:
+            channel.say(member.end, Word.REOPEN)
+
+    def connections(self) -> list[dict[str, Any]]:
+        """All live connections, oldest first."""
+        found = [line for member in self.members for line in channel.ask(member.end)]
+        return sorted(found, key=lambda line: float(line["started"]))
+
+    def reap(self) -> list[tuple[Member, int]]:
+        """Bury who has died: the member and its wait status."""
+        dead: list[tuple[Member, int]] = []
+        for pid, member in list(self._members.items()):
+            found, status = self._wait(pid)
+            if found:
+                del self._members[pid]
+                member.end.close()
+                dead.append((member, status))
+        return dead
+
+    @staticmethod
+    def _wait(pid: int) -> tuple[int, int]:
+        try:
+            return os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return pid, 0
+
+    def dismiss(self, members: Iterable[Member], log: Log) -> None:
+        """Stop workers: ask, wait `STOP_SECONDS`, then kill."""
+        leaving = {member.pid for member in members}
+        self._signal(leaving, signal.SIGTERM)
+        deadline = monotonic() + STOP_SECONDS
+        while self._left(leaving) and monotonic() < deadline:
+            self.reap()
+            sleep(_POLL_SECONDS)
+        stuck = self._left(leaving)
+        for pid in stuck:
+            log.write(Level.WARNING, f"Worker {pid} did not stop within {STOP_SECONDS:.0f} seconds: killed")
+        self._signal(stuck, signal.SIGKILL)
+        while self._left(stuck):
+            self.reap()
+            sleep(_POLL_SECONDS)
+
+    def _left(self, pids: set[int]) -> set[int]:
+        return pids & self._members.keys()
+
+    @staticmethod
+    def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)

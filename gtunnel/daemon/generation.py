@@ -1,0 +1,132 @@
+"""A generation: one configuration, compiled, with its listening sockets. A reload builds the next one beside it.
+
+Everything is built before anything is changed, and whatever fails leaves the old generation as it was. Listening
+sockets of addresses that both generations want are shared: no connection is lost in between.
+"""
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gtunnel.address import Endpoint
+from gtunnel.conf.settings import Configuration, ProcessSettings, ServiceSettings
+from gtunnel.daemon.log import Journal, JournalLog
+from gtunnel.errors import GtunnelError
+from gtunnel.events import Level, Log
+from gtunnel.net import listen, sockopts
+from gtunnel.net.errors import ListenError
+from gtunnel.net.listen import ListeningSocket
+from gtunnel.net.loops import LoopGuard
+from gtunnel.tunnel.service import Service, ServiceError, compile_service
+
+
+class GenerationError(GtunnelError):
+    """A configuration that cannot be put to work. The reasons were logged."""
+
+    template = "Configuration failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A listening socket and the service that it feeds."""
+
+    listening: ListeningSocket
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a set of workers serves."""
+
+    configuration: Configuration
+    bindings: tuple[Binding, ...]
+
+    def close_all_but(self, kept: Iterable[ListeningSocket]) -> None:
+        """Close the listening sockets that are not in `kept`."""
+        numbers = {listening.sock.fileno() for listening in kept}
+        for binding in self.bindings:
+            if binding.listening.sock.fileno() not in numbers:
+                binding.listening.close()
+
+    @property
+    def listening(self) -> tuple[ListeningSocket, ...]:
+        """All its listening sockets."""
+        return tuple(binding.listening for binding in self.bindings)
+
+
+def compile_services(configuration: Configuration, loops: LoopGuard, journal: Journal, log: Log) -> tuple[Service, ...]:
+    """Compile all services. Raises `GenerationError` after logging every problem."""
+    services: list[Service] = []
+    failed = False
+    for settings in configuration.services:
+        log.write(Level.INFO, f"Initializing service [{settings.name}]")
+        try:
+            _demand_rights(settings, configuration.process)
+            service_log = JournalLog(journal, settings.log.level)
+            net = configuration.net if configuration.marks_sockets else None
+            services.append(compile_service(settings, net, loops, service_log))
+        except ServiceError as error:
+            log.write(Level.ERR, str(error))
+            failed = True
+    if failed:
+        log.write(Level.ERR, "Configuration failed")
+        raise GenerationError
+    return tuple(services)
+
+
+def bind(configuration: Configuration, services: Iterable[Service], old: Generation | None, log: Log) -> Generation:
+    """Listen for all services, on the old generation's sockets where it has them.
+
+    Raises `GenerationError` after logging every problem; then nothing was changed.
+    """
+    shared: dict[Endpoint, ListeningSocket] = {}
+    if old is not None:
+        shared = {listening.spec.endpoint: listening for listening in old.listening}
+    bindings: list[Binding] = []
+    created: list[ListeningSocket] = []
+    failed = False
+    for service in services:
+        for spec in service.listener_specs():
+            listening = shared.pop(spec.endpoint, None)
+            if listening is None:
+                try:
+                    listening = listen.listen(spec, service.transparency, log)
+                except ListenError as error:
+                    log.write(Level.ERR, f"Binding service [{service.name}] failed: {error}")
+                    failed = True
+                    continue
+                created.append(listening)
+                number = listening.sock.fileno()
+                log.write(Level.INFO, f"Service [{service.name}] (FD={number}) bound to {listening.address}")
+            bindings.append(Binding(listening, service))
+    if failed:
+        for listening in created:
+            listening.close()
+        raise GenerationError
+    generation = Generation(configuration, tuple(bindings))
+    _adapt(generation, created, log)
+    return generation
+
+
+def _adapt(generation: Generation, created: list[ListeningSocket], log: Log) -> None:
+    """Give sockets that live on the options that their service has now."""
+    for binding in generation.bindings:
+        if binding.listening not in created:
+            sockopts.apply(binding.listening.sock, binding.service.settings.sockets.accept, "accept", log)
+            binding.service.transparency.prepare_listener(binding.listening.sock)
+
+
+def _demand_rights(settings: ServiceSettings, process: ProcessSettings) -> None:
+    """`transparent = source` must be able to use foreign addresses, after setuid as well (manual)."""
+    if not settings.transparency.source:
+        return
+    reason = None
+    if process.user not in (None, "root", "0"):
+        reason = "transparent = source needs root, so setuid must not be set"
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            sockopts.set_transparent(probe)
+        except OSError:
+            reason = "transparent = source needs root (CAP_NET_ADMIN or CAP_NET_RAW)"
+    if reason is not None:
+        raise ServiceError(place=settings.place, service=settings.name, reason=reason)

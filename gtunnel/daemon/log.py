@@ -1,0 +1,222 @@
+"""Where log lines go: standard error, a file, syslog; and the logs that write to them.
+
+A line is `YYYY.MM.DD hh:mm:ss LOG5[id]: text`, as stunnel's; syslog gets it without the time. Every process writes for
+itself: files are opened for appending, so lines of several workers never mix. A sink that fails loses its line, never
+the service.
+"""
+
+import contextlib
+import os
+import syslog
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Protocol
+
+from gtunnel.conf.settings import LogMode, LogOutput, LogSettings
+from gtunnel.errors import GtunnelError
+from gtunnel.events import Level, Log
+
+_FILE_MODE: Final = 0o640
+# A line longer than a pipe's atomic write could mix with another process's.
+MAX_LINE: Final = 4000
+
+
+class LogFileError(GtunnelError):
+    """The `output` file cannot be opened."""
+
+    template = "Cannot open log file {file}: {reason}"
+
+
+class Sink(Protocol):
+    """A place for lines."""
+
+    def write(self, level: Level, text: str) -> None:
+        """Write `LOG5[id]: text`, at once. Never raises."""
+
+    def reopen(self) -> None:
+        """Close and open again, after a rotation. Raises `LogFileError` and keeps the old one."""
+
+
+class DescriptorSink:
+    """A descriptor that somebody else opened: standard error."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def write(self, level: Level, text: str) -> None:  # noqa: ARG002
+        """See `Sink`."""
+        _put(self._descriptor, text)
+
+    def reopen(self) -> None:
+        """Nothing to open."""
+
+
+class FileSink:
+    """The file of `output =`. Owns its descriptor."""
+
+    def __init__(self, file: str, mode: LogMode) -> None:
+        """Open it; `mode` OVERWRITE empties it. Raises `LogFileError`."""
+        self._file = file
+        self._descriptor = _open(file, truncate=mode is LogMode.OVERWRITE)
+
+    def write(self, level: Level, text: str) -> None:  # noqa: ARG002
+        """See `Sink`."""
+        _put(self._descriptor, text)
+
+    def reopen(self) -> None:
+        """See `Sink`. Never empties the file: another process may have written to it since (`truncate` does that)."""
+        descriptor = _open(self._file, truncate=False)
+        # dup2 keeps the number, so nobody can write to a closed one in between.
+        os.dup2(descriptor, self._descriptor, inheritable=False)
+        os.close(descriptor)
+
+    def give_to(self, user: int, group: int) -> None:
+        """Let the user that we become write it after a rotation, too."""
+        with contextlib.suppress(OSError):
+            if os.fstat(self._descriptor).st_size == 0:
+                os.fchown(self._descriptor, user, group)
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._descriptor)
+
+
+class SyslogSink:
+    """syslog(3). The connection to the system logger is made at once, so that it outlives a chroot."""
+
+    def __init__(self, ident: str, facility: str) -> None:
+        code = getattr(syslog, f"LOG_{facility.upper()}", syslog.LOG_DAEMON)
+        syslog.openlog(ident, syslog.LOG_NDELAY | syslog.LOG_PID, code)
+
+    def write(self, level: Level, text: str) -> None:
+        """See `Sink`."""
+        with contextlib.suppress(OSError, ValueError):
+            syslog.syslog(int(level), text)
+
+    def reopen(self) -> None:
+        """Nothing to open."""
+
+
+class Journal:
+    """All sinks of the process. Replaced as a whole on reload: `become`."""
+
+    def __init__(self, sinks: Iterable[Sink]) -> None:
+        self._sinks = tuple(sinks)
+
+    @property
+    def sinks(self) -> tuple[Sink, ...]:
+        """Where lines go now."""
+        return self._sinks
+
+    def become(self, other: "Journal") -> None:
+        """Take over another's sinks; whoever holds a log goes on with them."""
+        old, self._sinks = self._sinks, other.sinks
+        for sink in old:
+            if isinstance(sink, FileSink) and sink not in self._sinks:
+                sink.close()
+
+    def write(self, level: Level, identifier: str, message: str) -> None:
+        """Write one line to all sinks."""
+        text = f"LOG{int(level)}[{identifier}]: {printable(message)}"
+        for sink in self._sinks:
+            sink.write(level, text)
+
+    def reopen(self) -> None:
+        """Reopen all sinks. Raises `LogFileError`; the line of who complains still goes to the old one."""
+        for sink in self._sinks:
+            sink.reopen()
+
+
+class JournalLog:
+    """A log with a threshold and a name in the brackets."""
+
+    __slots__ = ("_identifier", "_journal", "threshold")
+
+    def __init__(self, journal: Journal, threshold: Level, identifier: str = "ui") -> None:
+        self._journal = journal
+        self._identifier = identifier
+        self.threshold = threshold
+
+    def write(self, level: Level, message: str) -> None:
+        """See `Log`."""
+        if level <= self.threshold:
+            self._journal.write(level, self._identifier, message)
+
+    def named(self, identifier: str) -> Log:
+        """See `Log`."""
+        return JournalLog(self._journal, self.threshold, identifier)
+
+
+class StartupLog:
+    """Keeps lines until it is known where they go: the configuration says that, and reading it has much to tell."""
+
+    threshold = Level.DEBUG
+
+    def __init__(self) -> None:
+        self._lines: list[tuple[Level, str]] = []
+
+    def write(self, level: Level, message: str) -> None:
+        """Keep a line."""
+        self._lines.append((level, message))
+
+    def named(self, identifier: str) -> Log:  # noqa: ARG002
+        """Itself: nothing but the start logs here."""
+        return self
+
+    def replay(self, log: Log) -> None:
+        """Pass on what was kept."""
+        for level, message in self._lines:
+            log.write(level, message)
+        self._lines.clear()
+
+    def short(self, threshold: Level) -> list[str]:
+        """The kept lines as stunnel prints them where there is no log yet: `[!] text`."""
+        return [f"{_mark(level)} {printable(text)}" for level, text in self._lines if level <= threshold]
+
+
+def open_journal(output: LogOutput, log: LogSettings) -> Journal:
+    """Open what the configuration asks for, besides standard error. Raises `LogFileError`."""
+    sinks: list[Sink] = []
+    if output.file is not None:
+        sinks.append(FileSink(output.file, output.mode))
+    if output.syslog:
+        sinks.append(SyslogSink(output.ident, log.facility))
+    return Journal(sinks)
+
+
+def truncate(file: str) -> None:
+    """Empty a log file (`log = overwrite`). Raises `LogFileError`."""
+    os.close(_open(file, truncate=True))
+
+
+def printable(text: str) -> str:
+    """Escape what could forge a line or drive a terminal: control characters, and everything not printable."""
+    if text.isprintable() and len(text) <= MAX_LINE:
+        return text
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return escaped if len(escaped) <= MAX_LINE else escaped[:MAX_LINE] + "..."
+
+
+def _mark(level: Level) -> str:
+    if level <= Level.ERR:
+        return "[!]"
+    if level == Level.WARNING:
+        return "[:]"
+    return "[.]" if level == Level.NOTICE else "[ ]"
+
+
+def _open(file: str, *, truncate: bool) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
+    if truncate and not Path(file).is_char_device():
+        flags |= os.O_TRUNC
+    try:
+        return os.open(file, flags, _FILE_MODE)
+    except OSError as error:
+        raise LogFileError(file=file, reason=f"{error.strerror} ({error.errno})") from error
+
+
+def _put(descriptor: int, text: str) -> None:
+    line = f"{time.strftime('%Y.%m.%d %H:%M:%S')} {text}\n"
+    with contextlib.suppress(OSError):
+        os.write(descriptor, line.encode("utf-8", "backslashreplace"))

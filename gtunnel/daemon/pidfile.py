@@ -1,0 +1,44 @@
+"""The pid file (manual, option pid)."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from gtunnel.daemon.privileges import Identity
+from gtunnel.errors import GtunnelError
+
+
+class PidFileError(GtunnelError):
+    """The pid file cannot be written."""
+
+    template = "Cannot create pid file {file}: {reason}"
+
+
+class PidFile:
+    """A file with this process's id, while it runs."""
+
+    def __init__(self, file: str, owner: Identity) -> None:
+        """Write it, and give it to the user that we become. Raises `PidFileError`."""
+        self._file = Path(file)
+        try:
+            # A link that somebody left in a writable directory must not be written through.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self._file, flags, 0o644)
+        except OSError as error:
+            raise PidFileError(file=file, reason=f"{error.strerror} ({error.errno})") from error
+        try:
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+            if owner.user is not None:
+                os.fchown(descriptor, owner.user, owner.group if owner.group is not None else -1)
+        except OSError as error:
+            raise PidFileError(file=file, reason=f"{error.strerror} ({error.errno})") from error
+        finally:
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """Remove it; where the directory does not let us (after setuid), empty it."""
+        try:
+            self._file.unlink(missing_ok=True)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.write_text("")

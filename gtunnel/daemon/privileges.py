@@ -1,0 +1,77 @@
+"""Giving up what is no longer needed: chroot, setgid, setuid (manual, GLOBAL OPTIONS)."""
+
+import grp
+import os
+import pwd
+from dataclasses import dataclass
+
+from gtunnel.conf.settings import ProcessSettings
+from gtunnel.errors import GtunnelError
+
+
+class PrivilegeError(GtunnelError):
+    """A user, group or directory that is not there, or that we may not become."""
+
+    template = "{option} = {value}: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom to become; None stays as it is. `group` falls back to the user's own group."""
+
+    user: int | None
+    group: int | None
+
+
+def look_up(settings: ProcessSettings) -> Identity:
+    """Find the numbers, while /etc/passwd can still be read. Raises `PrivilegeError`."""
+    user = group = None
+    if settings.user is not None:
+        user, group = _user(settings.user)
+    if settings.group is not None:
+        group = _group(settings.group)
+    return Identity(user, group)
+
+
+def enter_root(directory: str) -> None:
+    """chroot(2). Raises `PrivilegeError`."""
+    try:
+        os.chroot(directory)
+        os.chdir("/")
+    except OSError as error:
+        raise PrivilegeError(option="chroot", value=directory, reason=error.strerror) from error
+
+
+def become(identity: Identity) -> None:
+    """setgroups, setgid, setuid, in this order and for good. Raises `PrivilegeError`."""
+    try:
+        if identity.group is not None:
+            # "clear all other groups" (manual, setgid)
+            os.setgroups([identity.group])
+            os.setresgid(identity.group, identity.group, identity.group)
+    except OSError as error:
+        raise PrivilegeError(option="setgid", value=identity.group, reason=error.strerror) from error
+    try:
+        if identity.user is not None:
+            os.setresuid(identity.user, identity.user, identity.user)
+    except OSError as error:
+        raise PrivilegeError(option="setuid", value=identity.user, reason=error.strerror) from error
+
+
+def _user(name: str) -> tuple[int, int | None]:
+    try:
+        entry = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
+    except KeyError as error:
+        if name.isdigit():
+            return int(name), None
+        raise PrivilegeError(option="setuid", value=name, reason="no such user") from error
+    return entry.pw_uid, entry.pw_gid
+
+
+def _group(name: str) -> int:
+    if name.isdigit():
+        return int(name)
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise PrivilegeError(option="setgid", value=name, reason="no such group") from error

@@ -1,0 +1,135 @@
+"""From a configuration to a running daemon, in the order that lets every failure be told on the terminal.
+
+    read, compile, bind     as root, nothing changed yet
+    detach                  the first process waits for the outcome
+    chroot, log, pid file   inside the jail, as the manual says
+    setgid, setuid
+    workers                 and only then is the start a success
+"""
+
+import signal
+import sys
+from collections.abc import Callable
+from platform import machine
+
+from gtunnel.conf.advice import advise
+from gtunnel.conf.errors import ConfigError
+from gtunnel.conf.settings import Configuration, Foreground
+from gtunnel.daemon import generation as generations
+from gtunnel.daemon import privileges
+from gtunnel.daemon.crew import SIGNALS
+from gtunnel.daemon.detach import Detached, detach
+from gtunnel.daemon.generation import Generation
+from gtunnel.daemon.log import FileSink, Journal, JournalLog, StartupLog
+from gtunnel.daemon.pidfile import PidFile
+from gtunnel.daemon.supervisor import Supervisor, start_journal
+from gtunnel.errors import GtunnelError
+from gtunnel.events import Level, Log
+from gtunnel.net.limits import raise_descriptor_limit
+from gtunnel.net.loops import LoopGuard
+from gtunnel.tls import features
+from gtunnel.version import VERSION
+
+Load = Callable[[], Configuration]
+
+
+def run(load: Load, source: str) -> int:
+    """Run the daemon; returns the exit status when it ends. `source` names the configuration in the log."""
+    log = StartupLog()
+    _banner(log)
+    # From here on signals wait until the supervisor looks at them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def load_logged(to: Log) -> Configuration:
+        return _load(load, source, to)
+
+    journal = Journal(())
+    try:
+        configuration = load_logged(log)
+        identity = privileges.look_up(configuration.process)
+        services = generations.compile_services(configuration, LoopGuard(), journal, log)
+        log.write(Level.NOTICE, "Configuration successful")
+        generation = generations.bind(configuration, services, None, log)
+        detached = detach() if configuration.output.foreground is Foreground.NO else None
+    except GtunnelError as error:
+        return _complain(log, error)
+    try:
+        pid_file = _settle(configuration, identity, journal)
+    except GtunnelError as error:
+        return _complain(log, error)
+    log.replay(JournalLog(journal, configuration.log.level))
+    supervisor = Supervisor(load_logged, generation, journal, descriptors=raise_descriptor_limit())
+    return _serve(supervisor, detached, pid_file, generation)
+
+
+def _serve(
+    supervisor: Supervisor, detached: Detached | None, pid_file: PidFile | None, generation: Generation
+) -> int:
+    try:
+        if not supervisor.start(detached.release if detached is not None else _nothing):
+            sys.stderr.write("[!] The workers did not start (see the log)\n")
+            generation.close_all_but(())
+            return 1
+        if detached is not None:
+            detached.ready()
+        supervisor.supervise()
+        return 0
+    finally:
+        if pid_file is not None:
+            pid_file.remove()
+
+
+def _settle(
+    configuration: Configuration, identity: privileges.Identity, journal: Journal
+) -> PidFile | None:
+    """chroot, log, pid file, privileges. Raises `GtunnelError`."""
+    process = configuration.process
+    if process.chroot is not None:
+        privileges.enter_root(process.chroot)
+    journal.become(start_journal(configuration, configuration.output.foreground))
+    if identity.user is not None:
+        for sink in journal.sinks:
+            if isinstance(sink, FileSink):
+                sink.give_to(identity.user, identity.group if identity.group is not None else -1)
+    pid_file = PidFile(process.pid_file, identity) if process.pid_file is not None else None
+    privileges.become(identity)
+    return pid_file
+
+
+def _load(load: Load, source: str, log: Log) -> Configuration:
+    log.write(Level.NOTICE, f"Reading configuration from {source}")
+    try:
+        configuration = load()
+    except ConfigError as error:
+        for problem in error.problems:
+            log.write(Level.ERR, str(problem))
+        log.write(Level.ERR, "Configuration failed")
+        raise
+    for note in configuration.notes:
+        log.write(Level.DEBUG, note)
+    for advice in advise(configuration):
+        log.write(Level.WARNING, str(advice))
+    return configuration
+
+
+def _banner(log: Log) -> None:
+    log.write(Level.NOTICE, f"gtunnel {VERSION} on {machine()}-{sys.platform} platform")
+    log.write(Level.NOTICE, f"Running  with {features.library_version()} ({features.built_with()})")
+
+
+def _complain(log: StartupLog, error: GtunnelError) -> int:
+    """Tell why the start failed, on the terminal, and return the exit status."""
+    lines = log.short(Level.WARNING)
+    text = str(error)
+    if not any(line.endswith(text) for line in lines) and not isinstance(error, ConfigError):
+        lines.append(f"[!] {text}")
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    sys.stderr.flush()
+    return 1
+
+
+def _nothing() -> None:
+    pass
+
+

@@ -1,0 +1,185 @@
+"""The supervisor: the process whose id is in the pid file. It owns the listening sockets, hires workers, obeys signals.
+
+It never loads gevent: it waits for signals (`sigtimedwait`), so nothing happens in it at a time it did not choose.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+from gtunnel.conf.errors import ConfigError
+from gtunnel.conf.settings import Configuration, Foreground, LogMode
+from gtunnel.daemon import generation as generations
+from gtunnel.daemon.crew import SIGNALS, Crew, Member, Shared
+from gtunnel.daemon.generation import Generation, GenerationError
+from gtunnel.daemon.log import DescriptorSink, Journal, JournalLog, LogFileError, open_journal, truncate
+from gtunnel.events import Level, Log
+from gtunnel.net.loops import LoopGuard
+from gtunnel.tunnel.shared import SharedCounter
+
+# A worker that dies at once is not hired again at once: a second, then twice as long each time, up to this.
+MAX_PATIENCE_SECONDS: Final = 30.0
+_SHORT_LIFE_SECONDS: Final = 1.0
+STANDARD_ERROR: Final = 2
+
+
+class Supervisor:
+    """Runs a generation until a signal ends it or replaces the generation."""
+
+    def __init__(
+        self, load: Callable[[Log], Configuration], generation: Generation, journal: Journal, *, descriptors: int
+    ) -> None:
+        """`load` reads the configuration anew (on SIGHUP); `descriptors` is the limit of each worker."""
+        self._load = load
+        self._generation = generation
+        self._journal = journal
+        self._descriptors = descriptors
+        self._log: Log = JournalLog(journal, generation.configuration.log.level)
+        self._sequence = SharedCounter()
+        self._crew = Crew()
+        self._after_fork: Callable[[], None] = lambda: None
+        self._patience = 0.0
+        self._hire_at: float | None = None
+
+    def start(self, after_fork: Callable[[], None]) -> bool:
+        """Hire the first workers; `after_fork` runs in each of them. False if they do not come up."""
+        self._after_fork = after_fork
+        members = self._hire(self._generation, self._journal, self._log)
+        if not self._crew.await_ready(members):
+            self._log.write(Level.CRIT, "The workers did not start")
+            self._crew.dismiss(self._crew.members, self._log)
+            return False
+        self._log.write(Level.INFO, "Accepting new connections")
+        return True
+
+    def supervise(self) -> None:
+        """Obey signals until one says stop."""
+        actions: dict[int, Callable[[], None]] = {
+            signal.SIGHUP: self._reload,
+            signal.SIGUSR1: self._reopen,
+            signal.SIGUSR2: self._list,
+            signal.SIGCHLD: self._look_after_workers,
+        }
+        while True:
+            timeout = max(0.0, self._hire_at - monotonic()) if self._hire_at is not None else 3600.0
+            received = signal.sigtimedwait(SIGNALS, timeout)
+            if received is None:
+                self._replace_workers()
+                continue
+            action = actions.get(received.si_signo)
+            if action is None:
+                self._stop(received.si_signo)
+                return
+            action()
+
+    def _stop(self, number: int) -> None:
+        if number == signal.SIGTERM:
+            self._log.write(Level.NOTICE, "Terminated")
+        else:
+            self._log.write(Level.ERR, f"Received {signal.Signals(number).name}; terminating")
+        self._crew.dismiss(self._crew.members, self._log)
+        self._generation.close_all_but(())
+
+    def _hire(self, generation: Generation, journal: Journal, log: Log, count: int | None = None) -> list[Member]:
+        shared = Shared(journal, log, self._sequence, self._descriptors, self._after_fork)
+        return self._crew.hire(generation, count or worker_count(generation.configuration), shared)
+
+    def _look_after_workers(self) -> None:
+        for member, status in self._crew.reap():
+            if member.draining:
+                continue
+            how = f"signal {-code}" if (code := os.waitstatus_to_exitcode(status)) < 0 else f"status {code}"
+            self._log.write(Level.ERR, f"Worker {member.pid} died ({how}), and its connections with it: replaced")
+            short = monotonic() - member.started < _SHORT_LIFE_SECONDS
+            self._patience = min(MAX_PATIENCE_SECONDS, max(1.0, self._patience * 2)) if short else 0.0
+            self._hire_at = monotonic() + self._patience
+        if self._hire_at is not None and monotonic() >= self._hire_at:
+            self._replace_workers()
+
+    def _replace_workers(self) -> None:
+        self._hire_at = None
+        present = sum(not member.draining for member in self._crew.members)
+        missing = worker_count(self._generation.configuration) - present
+        if missing > 0:
+            self._hire(self._generation, self._journal, self._log, missing)
+
+    def _reload(self) -> None:
+        """Build the next generation; let it take over when it accepts, and go on with this one otherwise."""
+        try:
+            journal, generation = self._next_generation()
+        except (GenerationError, ConfigError):
+            self._log.write(Level.ERR, "Failed to reload the configuration file")
+            return
+        except LogFileError as error:
+            self._log.write(Level.ERR, f"{error}: Failed to reload the configuration file")
+            return
+        log = JournalLog(journal, generation.configuration.log.level)
+        old_members = [member for member in self._crew.members if not member.draining]
+        members = self._hire(generation, journal, log)
+        if not self._crew.await_ready(members):
+            for member in members:
+                member.draining = True  # not to be replaced
+            self._crew.dismiss(members, self._log)
+            generation.close_all_but(self._generation.listening)
+            self._log.write(Level.ERR, "The new workers did not start: Failed to reload the configuration file")
+            return
+        self._crew.drain(old_members)
+        self._generation.close_all_but(generation.listening)
+        self._generation, self._journal, self._log = generation, journal, log
+        log.write(Level.INFO, "Accepting new connections")
+
+    def _next_generation(self) -> tuple[Journal, Generation]:
+        configuration = self._load(self._log)
+        # What the manual says is not reloaded goes on as it was.
+        foreground = self._generation.configuration.output.foreground
+        loops = LoopGuard()
+        journal = Journal(())
+        services = generations.compile_services(configuration, loops, journal, self._log)
+        generation = generations.bind(configuration, services, self._generation, self._log)
+        try:
+            journal.become(start_journal(configuration, foreground))
+        except LogFileError:
+            generation.close_all_but(self._generation.listening)
+            raise
+        self._log.write(Level.NOTICE, "Configuration successful")
+        return journal, generation
+
+    def _reopen(self) -> None:
+        output = self._generation.configuration.output
+        try:
+            if output.file is not None and output.mode is LogMode.OVERWRITE:
+                truncate(output.file)
+            self._journal.reopen()
+        except LogFileError as error:
+            self._log.write(Level.ERR, str(error))
+            return
+        self._crew.reopen()
+        self._log.write(Level.NOTICE, "Log file reopened")
+
+    def _list(self) -> None:
+        # Asked for explicitly, so whatever the debug level; stunnel writes it as an emergency for that reason.
+        log = JournalLog(self._journal, Level.DEBUG)
+        log.write(Level.NOTICE, "Active connections:")
+        connections = self._crew.connections()
+        for number, line in enumerate(connections, 1):
+            log.write(
+                Level.NOTICE,
+                f"Active connection {number}: Service [{line['service']}], {line['to_tls']} byte(s) sent to TLS, "
+                f"{line['to_socket']} byte(s) sent to socket, from {line['peer']}",
+            )
+        log.write(Level.NOTICE, f"Listed {len(connections)} active connection(s)")
+
+
+def worker_count(configuration: Configuration) -> int:
+    """How many workers a configuration asks for; `auto` is one for each core that we may use."""
+    return configuration.process.workers or len(os.sched_getaffinity(0))
+
+
+def start_journal(configuration: Configuration, foreground: Foreground) -> Journal:
+    """The configured journal, and standard error with `foreground = yes`. Raises `LogFileError`."""
+    journal = open_journal(configuration.output, configuration.log)
+    if foreground is Foreground.YES:
+        return Journal((*journal.sinks, DescriptorSink(STANDARD_ERROR)))
+    return journal

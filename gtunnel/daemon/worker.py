@@ -1,0 +1,120 @@
+"""A worker: one process with a gevent loop that serves a generation's connections. Imported after the fork only."""
+
+import gc
+import os
+import signal
+import socket
+from typing import Any, Final
+
+import gevent
+from gevent import get_hub
+from gevent.event import Event
+
+from gtunnel.daemon import channel
+from gtunnel.daemon.channel import Word
+from gtunnel.daemon.generation import Generation
+from gtunnel.daemon.log import Journal, LogFileError
+from gtunnel.events import Level, Log
+from gtunnel.net.limits import connections_within
+from gtunnel.tunnel.acceptor import Acceptor
+from gtunnel.tunnel.connection import Workplace
+from gtunnel.tunnel.shared import SharedCounter
+
+# How often a draining worker looks whether its last connection has ended.
+DRAIN_LOOK_SECONDS: Final = 0.2
+
+
+class Worker:
+    """Serves until the supervisor says stop, or is gone."""
+
+    def __init__(self, generation: Generation, sequence: SharedCounter, end: socket.socket, descriptors: int) -> None:
+        """`end` is this side of the channel; `descriptors` the process's limit of them."""
+        self._generation = generation
+        self._end = end
+        self._workplace = Workplace(sequence)
+        self._room = connections_within(descriptors, listeners=len(generation.bindings))
+        self._done = Event()
+        self._draining = False
+
+    def run(self, journal: Journal, log: Log) -> None:
+        """Serve. Returns when it is over."""
+        self._journal, self._log = journal, log
+        self._acceptor = Acceptor(self._workplace, self._room, log)
+        for binding in self._generation.bindings:
+            self._acceptor.add(binding.listening, binding.service)
+        loop = get_hub().loop
+        terminated = loop.signal(signal.SIGTERM)
+        terminated.start(self._done.set)
+        self._end.setblocking(False)
+        words: Any = loop.io(self._end.fileno(), 1)
+        words.start(self._listen)
+        # What was loaded so far lives as long as the process: nothing for the collector to look at.
+        gc.collect()
+        gc.freeze()
+        self._acceptor.start()
+        channel.say(self._end, Word.READY)
+        self._done.wait()
+        self._acceptor.stop()
+        self._acceptor.kill()
+
+    def _listen(self) -> None:
+        try:
+            word = channel.hear(self._end)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            word = None
+        if word is None:
+            # The supervisor is gone: nobody would reload, rotate or stop us.
+            self._done.set()
+        elif word is Word.DRAIN and not self._draining:
+            self._draining = True
+            self._acceptor.stop()
+            for binding in self._generation.bindings:
+                # Only our copy: the file of a Unix socket stays, for whoever listens on it now.
+                binding.listening.sock.close()
+            gevent.spawn(self._drain)
+        elif word is Word.REOPEN:
+            try:
+                self._journal.reopen()
+            except LogFileError as error:
+                self._log.write(Level.ERR, str(error))
+        elif word is Word.LIST:
+            gevent.spawn(self._list)
+
+    def _drain(self) -> None:
+        while not self._acceptor.drained():
+            gevent.sleep(DRAIN_LOOK_SECONDS)
+        self._done.set()
+
+    def _list(self) -> None:
+        lines = []
+        for connection in list(self._workplace.connections):
+            to_tls, to_socket = connection.sent
+            lines.append(
+                {
+                    "service": connection.service.name,
+                    "peer": connection.peer,
+                    "to_tls": to_tls,
+                    "to_socket": to_socket,
+                    "started": connection.started,
+                }
+            )
+        try:
+            channel.answer(self._end, lines)
+        except OSError:
+            self._done.set()
+
+
+def main(worker: Worker, journal: Journal, log: Log) -> None:
+    """The whole life of the process, after the fork."""
+    status = 1
+    try:
+        worker.run(journal, log)
+        status = 0
+    except BaseException as error:
+        log.write(Level.CRIT, f"INTERNAL ERROR: worker: {type(error).__name__}: {error}")
+        raise
+    finally:
+        # Not sys.exit: what the supervisor registered for its own end is not ours to run.
+        os._exit(status)

@@ -1,0 +1,23 @@
+"""How a service makes its outgoing connections, as compiled before workers are forked. No gevent here."""
+
+from dataclasses import dataclass
+
+from gtunnel.conf.settings import SocketOption
+from gtunnel.net.loops import LoopGuard
+from gtunnel.net.transparency import TransparencyStrategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """What every connection of a service has in common.
+
+    `seconds`: TIMEOUTconnect; `local`: a literal to bind; `mark`: SO_MARK or 0; `loops` notes the connections made,
+    where a firewall rule could hand them back.
+    """
+
+    seconds: float
+    options: tuple[SocketOption, ...]
+    strategy: TransparencyStrategy
+    local: str | None
+    mark: int
+    loops: LoopGuard | None

@@ -1,0 +1,132 @@
+"""Accepting: a burst at a time, as long as there are descriptors for the connections.
+
+All workers wait on the same listening sockets; the kernel gives a connection to whoever asks first. When a worker has
+as many connections as its descriptors allow, it stops asking, and new ones wait in the kernel's backlog (or go to
+another worker) until one has ended: accepting is delayed, not failed.
+"""
+
+import errno
+import socket
+from typing import Any, Final
+
+import gevent
+from gevent import get_hub
+
+from gtunnel.address import from_sockaddr
+from gtunnel.events import Level, Log
+from gtunnel.net.errors import errno_text
+from gtunnel.net.listen import ListeningSocket
+from gtunnel.net.transparency import Accepted
+from gtunnel.tunnel.connection import Connection, Workplace, client_address
+from gtunnel.tunnel.service import Service
+
+# Others get their turn after so many; a burst that was waiting is still taken in few turns.
+BURST: Final = 16
+# How long to wait after the kernel ran out of something that no counting foretold (system-wide limits, memory).
+PAUSE_SECONDS: Final = 0.5
+
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Acceptor:
+    """Accepts for all services of one worker. Does not own the listening sockets."""
+
+    def __init__(self, workplace: Workplace, room: int, log: Log) -> None:
+        """`room`: how many connections at a time the worker's descriptors allow."""
+        self._workplace = workplace
+        self._room = room
+        self._log = log
+        self._loop = get_hub().loop
+        self._watchers: list[tuple[Any, ListeningSocket, Service]] = []
+        self._greenlets: set[gevent.Greenlet[..., None]] = set()
+        self._open = False
+        self._full = False
+        self._pause: Any = None
+
+    def add(self, listening: ListeningSocket, service: Service) -> None:
+        """Accept for `service` on a socket from `start` on."""
+        self._watchers.append((self._loop.io(listening.sock.fileno(), 1), listening, service))
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._open = True
+        self._resume()
+
+    def stop(self) -> None:
+        """Accept no more, for good. Live connections go on."""
+        self._open = False
+        self._suspend()
+        if self._pause is not None:
+            self._pause.close()
+            self._pause = None
+        for watcher, _, _ in self._watchers:
+            watcher.close()
+        self._watchers.clear()
+
+    def drained(self) -> bool:
+        """Whether all connections have ended."""
+        return not self._greenlets
+
+    def kill(self) -> None:
+        """End all connections now."""
+        gevent.killall(list(self._greenlets), block=True, timeout=1)
+
+    def _resume(self) -> None:
+        self._pause = None
+        if self._open and not self._full:
+            for watcher, listening, service in self._watchers:
+                watcher.start(self._ready, listening, service)
+
+    def _suspend(self) -> None:
+        for watcher, _, _ in self._watchers:
+            watcher.stop()
+
+    def _ready(self, listening: ListeningSocket, service: Service) -> None:
+        for _ in range(BURST):
+            if len(self._greenlets) >= self._room:
+                self._fill_up()
+                return
+            try:
+                sock, sockaddr = listening.sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._failed(service, error)
+                return
+            self._serve(sock, sockaddr, listening, service)
+
+    def _serve(self, sock: socket.socket, sockaddr: object, listening: ListeningSocket, service: Service) -> None:
+        sock.setblocking(False)
+        listener = from_sockaddr(listening.sock.getsockname())
+        accepted = Accepted(sock, client_address(from_sockaddr(sockaddr)), listener)
+        greenlet = gevent.spawn(_run, service, accepted, self._workplace)
+        self._greenlets.add(greenlet)
+        greenlet.rawlink(self._ended)
+
+    def _ended(self, greenlet: "gevent.Greenlet[..., None]") -> None:
+        self._greenlets.discard(greenlet)
+        if self._full and len(self._greenlets) < self._room:
+            self._full = False
+            self._resume()
+
+    def _fill_up(self) -> None:
+        self._full = True
+        self._suspend()
+        self._log.write(
+            Level.WARNING, f"{self._room} connections are all that the descriptor limit allows: accepting is delayed"
+        )
+
+    def _failed(self, service: Service, error: OSError) -> None:
+        if error.errno not in _EXHAUSTED:
+            # ECONNABORTED and the like: that connection is gone, the next one is not (accept(2)).
+            self._log.write(Level.INFO, f"accept: Service [{service.name}]: {errno_text(error)}")
+            return
+        self._log.write(Level.WARNING, f"accept: Service [{service.name}]: {errno_text(error)}: accepting is delayed")
+        self._suspend()
+        self._pause = self._loop.timer(PAUSE_SECONDS)
+        self._pause.start(self._resume)
+
+
+def _run(service: Service, accepted: Accepted, workplace: Workplace) -> None:
+    # In the connection's own greenlet: its watchers belong to it.
+    Connection(service, accepted, workplace).serve()

@@ -1,0 +1,184 @@
+"""One connection, from accept to accounting: the spine. `serve` reads like the list in docs/architecture.md.
+
+Every failure ends here, in one place: one line that says what happened, then both legs closed, by RST where the option
+`reset` says so, so that each peer learns that it did not get everything.
+"""
+
+import traceback
+from dataclasses import dataclass, field
+from time import monotonic
+
+from gevent import GreenletExit
+
+from gtunnel.address import ClientAddress, OriginalDestination, SocketAddress
+from gtunnel.errors import GtunnelError
+from gtunnel.events import Level, Log
+from gtunnel.net import resolver, sockopts
+from gtunnel.net.dial import Dialled, dial
+from gtunnel.net.legs import Leg, PlainLeg, Scratch, TlsLeg
+from gtunnel.net.names import Target
+from gtunnel.net.transparency import Accepted
+from gtunnel.net.waiting import Wakeup
+from gtunnel.tunnel import identity, narration
+from gtunnel.tunnel.relay import Relay
+from gtunnel.tunnel.service import Service
+from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.wire.steps import Connect, StartTls, Step
+
+
+@dataclass(slots=True)
+class Workplace:
+    """What the connections of one worker share: buffers, the id sequence of all workers, and who is there."""
+
+    sequence: SharedCounter
+    scratch: Scratch = field(default_factory=Scratch)
+    connections: "set[Connection]" = field(default_factory=set)
+
+
+class Connection:
+    """A connection that a service accepted. Owns the accepted socket and everything it opens."""
+
+    def __init__(self, service: Service, accepted: Accepted, workplace: Workplace) -> None:
+        self.service = service
+        self.client = accepted.client
+        self.started = monotonic()
+        self._accepted = accepted
+        self._workplace = workplace
+        settings = service.settings
+        self.log: Log = service.log.named(identity.make(settings.log_id, workplace.sequence.next))
+        self._wakeup = Wakeup()
+        self._near: Leg | None = None  # towards the client
+        self._far: Leg | None = None  # towards the target
+        self._dialled: Dialled | None = None
+        self._destination: OriginalDestination | None = None
+        self._relay: Relay | None = None
+
+    def serve(self) -> None:
+        """Serve it to its end. Raises nothing but `GreenletExit`, when the worker stops."""
+        connections = self._workplace.connections
+        connections.add(self)
+        reset = self.service.settings.reset
+        failed = True
+        try:
+            self._serve()
+            failed = False
+        except GtunnelError as error:
+            self.log.write(error.level, str(error))
+        except GreenletExit:
+            raise
+        except Exception:  # noqa: BLE001 - a bug, not an event: say so with all that is known, and go on serving others
+            for line in traceback.format_exc().splitlines():
+                self.log.write(Level.ERR, f"INTERNAL ERROR: {line}")
+        finally:
+            connections.discard(self)
+            self._close(reset=failed and reset)
+            self._account(failed=failed)
+
+    def _serve(self) -> None:
+        """The path of a connection."""
+        self._greet()
+        self._destination = self.service.transparency.destination(self._accepted)
+        if self._destination is not None:
+            self.log.write(Level.INFO, f"Original destination is {self._destination}")
+        for step in self.service.negotiate():
+            self._take(step)
+        self._transfer()
+
+    def _greet(self) -> None:
+        name = self.service.name
+        self.log.write(Level.DEBUG, f"Service [{name}] started")
+        sockopts.apply(self._accepted.sock, self.service.settings.sockets.local, "local", self.log)
+        self._near = PlainLeg(self._accepted.sock, self._wakeup)
+        self.log.write(Level.NOTICE, f"Service [{name}] accepted connection from {self.peer}")
+
+    def _take(self, step: Step) -> None:
+        if isinstance(step, StartTls):
+            self._start_tls()
+        elif isinstance(step, Connect):
+            self._connect(step)
+
+    def _start_tls(self) -> None:
+        service = self.service
+        client = service.settings.client
+        plain = self._far if client else self._near
+        if not isinstance(plain, PlainLeg):
+            raise TypeError("a protocol started TLS on a leg that is not there, or twice")
+        host = self._dialled.target.host if self._dialled is not None else None
+        narration.before_handshake(service, host, self.log)
+        engine = service.tls.engine(host)
+        leg = TlsLeg(plain, engine, self._workplace.scratch, self._wakeup)
+        if client:
+            self._far = leg
+        else:
+            self._near = leg
+        try:
+            leg.handshake(service.settings.timeouts.busy)
+        finally:
+            for level, line in engine.take_verdicts():
+                self.log.write(level, line)
+        narration.after_handshake(engine, self.log, client=client)
+
+    def _connect(self, step: Connect) -> None:
+        service = self.service
+        if step.target is not None:
+            targets = iter([Target(address, None) for address in resolver.lookup(step.target)])
+        elif self._destination is not None:
+            destination = self._destination
+            targets = iter([Target(SocketAddress(destination.host, destination.port, destination.scope), None)])
+        else:
+            targets = service.targets.candidates(resolver.lookup, self.log)
+        self._dialled = dial(service.outgoing, targets, self.client, self._wakeup, self.log)
+        self._far = self._dialled.leg
+        local = self._dialled.local or "unnamed socket"
+        self.log.write(Level.NOTICE, f"Service [{service.name}] connected remote server from {local}")
+
+    def _transfer(self) -> None:
+        if self._near is None or self._far is None:
+            raise RuntimeError("a protocol ended without a target")
+        self._relay = Relay.between(self._near, self._far)
+        timeouts = self.service.settings.timeouts
+        if not self._relay.run(self._workplace.scratch, self._wakeup, timeouts):
+            self.log.write(Level.INFO, "transfer: s_poll_wait: TIMEOUTclose exceeded: closing")
+
+    @property
+    def peer(self) -> str:
+        """The client, for the log."""
+        return str(self.client) if self.client is not None else "unnamed socket"
+
+    @property
+    def sent(self) -> tuple[int, int]:
+        """Bytes sent to TLS, and to the socket."""
+        if self._relay is None:
+            return (0, 0)
+        forth, back = self._relay.forth.count, self._relay.back.count
+        return (forth, back) if self.service.settings.client else (back, forth)
+
+    def _close(self, *, reset: bool) -> None:
+        for leg in (self._near, self._far):
+            if leg is not None:
+                leg.close(reset=reset)
+        if self._near is None:
+            self._accepted.sock.close()
+        self._wakeup.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        dialled, loops = self._dialled, self.service.outgoing.loops
+        if loops is not None and dialled is not None and dialled.local is not None:
+            address = dialled.target.address
+            if isinstance(address, SocketAddress):
+                loops.forget(dialled.local, address)
+
+    def _account(self, *, failed: bool) -> None:
+        to_tls, to_socket = self.sent
+        how = "reset" if failed else "closed"
+        self.log.write(
+            Level.NOTICE, f"Connection {how}: {to_tls} byte(s) sent to TLS, {to_socket} byte(s) sent to socket"
+        )
+        left = len(self._workplace.connections)
+        self.log.write(Level.DEBUG, f"Service [{self.service.name}] finished ({left} left)")
+
+
+def client_address(address: SocketAddress | None) -> ClientAddress | None:
+    """The peer of an accepted socket, as such."""
+    return ClientAddress(address) if address is not None else None

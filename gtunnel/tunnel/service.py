@@ -1,0 +1,88 @@
+"""A service, compiled: everything that its connections share. Made by the supervisor before it forks: no gevent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gtunnel.address import HostPort, SocketAddress
+from gtunnel.conf.settings import NetSettings, ServiceSettings
+from gtunnel.errors import GtunnelError
+from gtunnel.events import Log
+from gtunnel.net import names
+from gtunnel.net.listen import ListenerSpec
+from gtunnel.net.loops import LoopGuard
+from gtunnel.net.outgoing import Outgoing
+from gtunnel.net.transparency import TransparencyStrategy, strategy
+from gtunnel.tls import context
+from gtunnel.tls.context import TlsContext
+from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.tunnel.targets import Targets
+from gtunnel.wire import plain
+from gtunnel.wire.steps import Negotiation
+
+
+class ServiceError(GtunnelError):
+    """A service that cannot be compiled."""
+
+    template = "{place}: Service [{service}]: {reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One `[service]`, ready to serve."""
+
+    settings: ServiceSettings
+    tls: TlsContext
+    transparency: TransparencyStrategy
+    targets: Targets
+    outgoing: Outgoing
+    negotiate: Callable[[], Negotiation]
+    log: Log
+
+    @property
+    def name(self) -> str:
+        """The name in brackets."""
+        return self.settings.name
+
+    def listener_specs(self) -> tuple[ListenerSpec, ...]:
+        """The sockets that the service wants to listen on."""
+        settings = self.settings
+        return tuple(
+            ListenerSpec(endpoint, settings.sockets.accept, settings.transparency.destination)
+            for endpoint in settings.accept
+        )
+
+
+def compile_service(settings: ServiceSettings, net: NetSettings | None, loops: LoopGuard, log: Log) -> Service:
+    """Build a service. Reads certificates and looks names up. `net` is given where outgoing sockets are to be marked.
+
+    Raises `ServiceError` with the place of the section.
+    """
+    try:
+        tls = context.build(settings)
+        local = _local(settings.connect.local)
+    except GtunnelError as error:
+        raise ServiceError(place=settings.place, service=settings.name, reason=error) from error
+    transparency = strategy(settings.transparency, loops)
+    return Service(
+        settings=settings,
+        tls=tls,
+        transparency=transparency,
+        targets=Targets(settings.connect, SharedCounter().next, log),
+        outgoing=Outgoing(
+            seconds=settings.timeouts.connect,
+            options=settings.sockets.remote,
+            strategy=transparency,
+            local=local,
+            mark=net.own_mark if net is not None else 0,
+            loops=loops if settings.transparency.destination else None,
+        ),
+        negotiate=plain.client if settings.client else plain.server,
+        log=log,
+    )
+
+
+def _local(host: str | None) -> str | None:
+    if host is None:
+        return None
+    address = names.lookup(HostPort(host, 0), default_host=names.ANY)[0]
+    return address.host if isinstance(address, SocketAddress) else None
