@@ -49,9 +49,10 @@ class IptablesBackend:
     def read(self) -> Image:
         """Our chains in the tables that are loaded."""
         image: dict[str, Content] = {}
-        for family in Family:
-            if not _any_table_loaded(family):
-                continue
+        families = [family for family in Family if _any_table_loaded(family)]
+        for family in families:
+            self._child(family)  # so that they start at the same time
+        for family in families:
             for table, data in self._child(family).ask({"do": "read"})["tables"].items():
                 unit = unit_name(family, table)
                 image[unit] = iptables_rules.content(unit, data)
@@ -95,14 +96,11 @@ class _Child:
             cwd=Path(__file__).parents[2],  # so that -m finds netsetup, installed or not
             text=True,
         )
-        try:
-            self._greet()
-        except BaseException:
-            self.close()
-            raise
+        self._greeted = False
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One request, one answer. FirewallError for what the child reports, and for its end."""
+        """One request, one answer. FirewallError for what the child reports and for its end; BackendError."""
+        self._greet()
         assert self._process.stdin is not None  # noqa: S101
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(request) + "\n")
@@ -113,8 +111,11 @@ class _Child:
         return reply
 
     def _greet(self) -> None:
-        """The child's first line: whether it can work."""
+        """The child's first line, half a second after its start, says whether it can work."""
+        if self._greeted:
+            return
         first = self._receive()
+        self._greeted = True
         if "missing" in first:
             instead = "install it with: pip install 'gtunnel[iptables]'"
             raise BackendError(backend="iptables", reason=first["missing"], instead=instead)
