@@ -7,14 +7,13 @@ client's own address.
 
 import importlib.util
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from gtunnel.demo.certificate import make
 from gtunnel.demo.errors import DemoError
-from gtunnel.demo.program import ACCEPTING, GTUNNEL, Running, finish, tail
+from gtunnel.demo.program import ACCEPTING, GTUNNEL, Running, finish, python, tail
 from gtunnel.demo.web import READY, Sight
 from netsetup.lab import CLIENT, GATEWAY, SERVER, Lab
 
@@ -59,7 +58,7 @@ def show(say: Say, directory: Path, lab: Lab) -> None:
     certificate = make(directory, "server", (SERVER.v4, SERVER.v6))
     file = directory / "gateway.conf"
     file.write_text(CONFIGURATION.format(cert=certificate.cert))
-    web = [sys.executable, "-P", "-m", "gtunnel.demo.web", str(PORT), SERVER.v4, SERVER.v6]
+    web = [*python("gtunnel.demo.web", "main"), str(PORT), SERVER.v4, SERVER.v6]
     web += ["--cert", str(certificate.cert), "--key", str(certificate.key)]
     on_gateway = partial(lab.run, GATEWAY.name)
     with Running("the server", web, directory / "server.log", partial(lab.popen, SERVER.name)) as server:
@@ -72,7 +71,7 @@ def show(say: Say, directory: Path, lab: Lab) -> None:
         say("   The gateway is set up and gtunnel started:")
         say("")
         say("     gateway$ gtunnel netsetup apply gateway.conf")
-        _say_all(say, finish("netsetup apply", [*GTUNNEL, "netsetup", "apply", str(file)], on_gateway))
+        _say_all(say, _summary(finish("netsetup apply", [*GTUNNEL, "netsetup", "apply", str(file)], on_gateway)))
         say("     gateway$ gtunnel gateway.conf")
         with Running(
             "gtunnel", [*GTUNNEL, str(file)], directory / "gateway.log", partial(lab.popen, GATEWAY.name)
@@ -83,17 +82,22 @@ def show(say: Say, directory: Path, lab: Lab) -> None:
                 say(f"   {family}:  client$ curl http://{host}/")
                 say("")
                 told, sight = _fetch(lab, host, gtunnel)
-                _say_all(say, "\n".join(_picture(told, f"{host}:{PORT}", sight)))
+                _say_all(say, _picture(told, f"{host}:{PORT}", sight))
                 _judge(sight, address, gtunnel)
         say("")
-        say("   And the gateway's kernel is as it was before:")
+        say("   And undone again:")
         say("")
         say("     gateway$ gtunnel netsetup destroy")
-        _say_all(say, finish("netsetup destroy", [*GTUNNEL, "netsetup", "destroy"], on_gateway))
+        _say_all(say, _summary(finish("netsetup destroy", [*GTUNNEL, "netsetup", "destroy"], on_gateway)))
 
 
-def _say_all(say: Say, output: str) -> None:
-    for line in output.splitlines():
+def _summary(output: str) -> list[str]:
+    """What netsetup says, without the rules and routes one by one: they are for somebody who asks for them."""
+    return [line for line in output.splitlines() if not line.startswith(("+ ", "- "))]
+
+
+def _say_all(say: Say, lines: Sequence[str]) -> None:
+    for line in lines:
         say(f"     {line}".rstrip())
 
 

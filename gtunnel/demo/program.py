@@ -10,14 +10,25 @@ from typing import Any, Self
 
 from gtunnel.demo.errors import DemoError
 
-# This very gtunnel, installed or not, whatever PATH says. -P: not what lies around in the current directory.
-GTUNNEL = (sys.executable, "-P", "-c", "import sys; from gtunnel.cli.main import entry; sys.exit(entry())")
+_ROOT = str(Path(__file__).resolve().parent.parent.parent)
 ACCEPTING = "Accepting new connections"
 # Seconds. Generous: a loaded virtual machine is no reason to fail.
 START_PATIENCE = 20.0
 STOP_PATIENCE = 5.0
 # Of a program that failed, the end of its output says why.
 TAIL_LINES = 15
+
+
+def python(module: str, function: str) -> tuple[str, ...]:
+    """The arguments that run a function of this very gtunnel, installed or not, whatever PATH says.
+
+    -P keeps out what lies around in the current directory.
+    """
+    code = f"import sys; sys.path.insert(0, {_ROOT!r}); from {module} import {function}; sys.exit({function}())"
+    return (sys.executable, "-P", "-c", code)
+
+
+GTUNNEL = python("gtunnel.cli.main", "entry")
 
 Launch = Callable[..., "subprocess.Popen[Any]"]
 

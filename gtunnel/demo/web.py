@@ -1,6 +1,6 @@
 """The server that the demonstrations talk to: HTTP, with TLS or without, and its page says what it sees of the client.
 
-As a program, for another network namespace: python -m gtunnel.demo.web PORT HOST… [--cert FILE --key FILE]
+`main` makes it a program, for another network namespace.
 It uses Python's own TLS on purpose: gtunnel's counterpart should not be gtunnel.
 """
 
@@ -10,6 +10,7 @@ import socketserver
 import ssl
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 
@@ -82,6 +83,14 @@ class _Page(BaseHTTPRequestHandler):
             self.request = self.server.context.wrap_socket(self.request, server_side=True)
         super().setup()
 
+    def finish(self) -> None:
+        super().finish()
+        if isinstance(self.connection, ssl.SSLSocket):
+            # close_notify, and the other side's: an end without it is a truncated stream, and gtunnel would say so.
+            with suppress(OSError):
+                self.connection.unwrap()
+            self.connection.close()
+
     def do_GET(self) -> None:
         """Answer any path with the page."""
         security = "none"
@@ -109,7 +118,7 @@ def text(sockaddr: tuple[object, ...]) -> str:
 
 def main() -> int:
     """Serve until killed; print READY when listening on all addresses."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description="Serve the page of gtunnel's demonstration.")
     parser.add_argument("port", type=int)
     parser.add_argument("hosts", nargs="+")
     parser.add_argument("--cert")
@@ -126,6 +135,3 @@ def main() -> int:
     threading.Event().wait()
     return 0
 
-
-if __name__ == "__main__":
-    sys.exit(main())
