@@ -1,14 +1,16 @@
-"""The workers, as the supervisor sees them: hiring, draining, losing and dismissing them. Loads no gevent."""
+"""The workers, as the supervisor sees them: hiring, draining, losing and dismissing them."""
 
 import contextlib
 import importlib
 import os
 import signal
 import socket
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import monotonic, sleep
-from typing import Any, Final
+from types import ModuleType
+from typing import Any, Final, NoReturn
 
 from gtunnel.daemon import channel
 from gtunnel.daemon.channel import Word
@@ -59,6 +61,16 @@ class Shared:
     after_fork: Callable[[], None]
 
 
+def preload() -> ModuleType:
+    """Load all that a worker runs, while the file system is still what it was.
+
+    After a chroot, or once the package on disk was upgraded, a worker could not load it any more, or not the same; and
+    what is loaded before the fork is in memory once. Loading gevent is harmless in a process that forks. Using it is
+    not, so the supervisor does not know its name: the module comes by its path.
+    """
+    return importlib.import_module("gtunnel.daemon.worker")
+
+
 class Crew:
     """All worker processes, of this generation and of those that still drain."""
 
@@ -89,14 +101,22 @@ class Crew:
         return member
 
     @staticmethod
-    def _work(generation: Generation, end: socket.socket, shared: Shared) -> None:
-        for number in _NOT_FOR_WORKERS:
-            signal.signal(number, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        shared.after_fork()
-        # By name, and here: gevent must not be loaded in the process that forks.
-        worker = importlib.import_module("gtunnel.daemon.worker")
-        worker.main(worker.Worker(generation, shared.sequence, end, shared.descriptors), shared.journal, shared.log)
+    def _work(generation: Generation, end: socket.socket, shared: Shared) -> NoReturn:
+        """The whole life of the process: it ends here, and never returns into what the supervisor was doing."""
+        status = 1
+        try:
+            for number in _NOT_FOR_WORKERS:
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            shared.after_fork()
+            worker = preload()
+            worker.Worker(generation, shared.sequence, end, shared.descriptors).run(shared.journal, shared.log)
+            status = 0
+        except BaseException:  # noqa: BLE001 - nobody is above
+            for line in traceback.format_exc().splitlines():
+                shared.log.write(Level.CRIT, f"INTERNAL ERROR: worker: {line}")
+        finally:
+            os._exit(status)
 
     @staticmethod
     def await_ready(members: Iterable[Member]) -> bool:

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Detached:
-    """The daemon's end of the pipe to the process that waits for it."""
+    """The daemon's end of the pipe to the process that waits for it, and what will stand for the terminal.
+
+    /dev/null is opened at once: after a chroot there is perhaps none.
+    """
 
     _report: int
+    _null: int
+    _released: bool = False
 
     def ready(self) -> None:
         """Let the first process exit with 0, and let go of the terminal."""
@@ -20,11 +25,13 @@ class Detached:
         self.release()
 
     def release(self) -> None:
-        """Let go of the terminal and of the pipe: what a worker does at once."""
-        null = os.open(os.devnull, os.O_RDWR)
+        """Let go of the terminal and of the pipe: what a worker does at once. Again: nothing is left to do."""
+        if self._released:
+            return
+        self._released = True
         for descriptor in (0, 1, 2):
-            os.dup2(null, descriptor)
-        os.close(null)
+            os.dup2(self._null, descriptor)
+        os.close(self._null)
         os.close(self._report)
 
 
@@ -40,7 +47,7 @@ def detach() -> Detached:
         # The second fork gives up the session's leadership: no terminal can become ours.
         if os.fork() == 0:
             os.close(receive)
-            return Detached(report)
+            return Detached(report, os.open(os.devnull, os.O_RDWR))
         os._exit(0)
     os.close(report)
     started = os.read(receive, 1) == b"0"

@@ -1,6 +1,7 @@
 """From a configuration to a running daemon, in the order that lets every failure be told on the terminal.
 
     read, compile, bind     as root, nothing changed yet
+    preload                 what workers run, while it can be found
     detach                  the first process waits for the outcome
     chroot, log, pid file   inside the jail, as the manual says
     setgid, setuid
@@ -17,7 +18,7 @@ from gtunnel.conf.errors import ConfigError
 from gtunnel.conf.settings import Configuration, Foreground
 from gtunnel.daemon import generation as generations
 from gtunnel.daemon import privileges
-from gtunnel.daemon.crew import SIGNALS
+from gtunnel.daemon.crew import SIGNALS, preload
 from gtunnel.daemon.detach import Detached, detach
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.log import FileSink, Journal, JournalLog, StartupLog
@@ -51,6 +52,7 @@ def run(load: Load, source: str) -> int:
         services = generations.compile_services(configuration, LoopGuard(), journal, log)
         log.write(Level.NOTICE, "Configuration successful")
         generation = generations.bind(configuration, services, None, log)
+        preload()
         detached = detach() if configuration.output.foreground is Foreground.NO else None
     except GtunnelError as error:
         return _complain(log, error)

@@ -1,6 +1,6 @@
 """The supervisor: the process whose id is in the pid file. It owns the listening sockets, hires workers, obeys signals.
 
-It never loads gevent: it waits for signals (`sigtimedwait`), so nothing happens in it at a time it did not choose.
+It never uses gevent: it waits for signals (`sigtimedwait`), so nothing happens in it at a time it did not choose.
 """
 
 import os

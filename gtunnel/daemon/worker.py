@@ -1,12 +1,17 @@
-"""A worker: one process with a gevent loop that serves a generation's connections. Imported after the fork only."""
+"""A worker: one process with a gevent loop that serves a generation's connections.
 
+The supervisor loads this module before it forks (see `crew.preload`), so nothing here may make a gevent hub at import;
+and what Python or gevent would load at first use is named here, because in a chroot it could not be found then.
+"""
+
+import encodings.idna
 import gc
-import os
 import signal
 import socket
 from typing import Any, Final
 
 import gevent
+import gevent.threadpool
 from gevent import get_hub
 from gevent.event import Event
 
@@ -19,6 +24,9 @@ from gtunnel.net.limits import connections_within
 from gtunnel.tunnel.acceptor import Acceptor
 from gtunnel.tunnel.connection import Workplace
 from gtunnel.tunnel.shared import SharedCounter
+
+# Loaded by name at first use otherwise: the codec of host names, the event loop, the pool that looks names up.
+PRELOADED: Final = (encodings.idna, gevent.config.loop, gevent.threadpool)
 
 # How often a draining worker looks whether its last connection has ended.
 DRAIN_LOOK_SECONDS: Final = 0.2
@@ -104,17 +112,3 @@ class Worker:
             channel.answer(self._end, lines)
         except OSError:
             self._done.set()
-
-
-def main(worker: Worker, journal: Journal, log: Log) -> None:
-    """The whole life of the process, after the fork."""
-    status = 1
-    try:
-        worker.run(journal, log)
-        status = 0
-    except BaseException as error:
-        log.write(Level.CRIT, f"INTERNAL ERROR: worker: {type(error).__name__}: {error}")
-        raise
-    finally:
-        # Not sys.exit: what the supervisor registered for its own end is not ours to run.
-        os._exit(status)
