@@ -18,6 +18,7 @@ from netsetup.kernel.routing import Routing
 from netsetup.ledger import Entry, Ledger, lock
 from netsetup.model import Backend, Request
 from netsetup.modes.build import desired
+from netsetup.modes.validate import validate_instance
 from netsetup.outcome import Outcome, Status
 from netsetup.plan import Actual, Plan, collisions, owned, step_lines, steps_to
 from netsetup.state import Change, Claim, Desired
@@ -60,6 +61,7 @@ def status(request: Request, directory: Path) -> Status:
 
 def destroy(instance: str, directory: Path, *, dry_run: bool = False) -> Outcome:
     """Remove everything of the instance, found by its marks; no configuration is needed."""
+    validate_instance(instance)
     with _session(instance, Backend.AUTO, directory) as session:
         nothing = Desired()
         steps = steps_to(nothing, {}, session.actual(nothing, None))

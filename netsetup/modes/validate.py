@@ -20,9 +20,17 @@ def validated(request: Request) -> Request:
 
     Raises RequestError, naming the service or the option, for the first thing that cannot be.
     """
+    validate_instance(request.instance)
     for where, reason in _faults(request):
         raise RequestError(where=where, reason=reason)
     return replace(request, interceptions=tuple(map(_canonical, request.interceptions)))
+
+
+def validate_instance(instance: str) -> None:
+    """Raise RequestError for a name that cannot stand in the names of chains and files."""
+    if not _INSTANCE.fullmatch(instance):
+        reason = f"{instance!r} is not 1 to 15 of the characters A-Z, a-z, 0-9, _ and -"
+        raise RequestError(where="instance", reason=reason)
 
 
 def _canonical(interception: Interception) -> Interception:
@@ -35,8 +43,6 @@ def _canonical(interception: Interception) -> Interception:
 
 
 def _faults(request: Request) -> Iterator[tuple[str, str]]:
-    if not _INSTANCE.fullmatch(request.instance):
-        yield "instance", f"{request.instance!r} is not 1 to 15 of the characters A-Z, a-z, 0-9, _ and -"
     yield from _mark_faults(request)
     if request.table in _RESERVED_TABLES or not 0 < request.table < 2**32:
         yield "netTable", f"{request.table} is no free routing table number (1 to 4294967295, but not 253, 254, 255)"

@@ -8,10 +8,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from netsetup.kernel.namespace import enter
 
 CLIENT = {4: "192.0.2.2", 6: "2001:db8:1::2"}
 INGRESS = {4: "192.0.2.1", 6: "2001:db8:1::1"}
@@ -146,3 +149,22 @@ def _without_time(text: str) -> str:
     lines = [line.split(" [")[0] if line.startswith(":") else line for line in text.splitlines()]
     moving = ("#", "net.netfilter.nf_conntrack_count", "net.ipv6.route.flush", "net.ipv4.route.flush")
     return "\n".join(line for line in lines if not line.startswith(moving))
+
+
+def inside(namespace: str, function: Callable[[], None]) -> None:
+    """Run `function` in a forked child that has entered the namespace; what it raises fails the test."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            enter(namespace)
+            function()
+        except BaseException:  # noqa: BLE001 - reported by the parent
+            os.write(writing, traceback.format_exc().encode()[-60000:])
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        failure = pipe.read().decode()
+    os.waitpid(child, 0)
+    assert not failure, failure
