@@ -86,10 +86,11 @@ class Server:
     def _accept(self) -> None:
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection, peer = self._listener.accept()
             except OSError:
                 return
-            self.peers.append(_address(connection.getpeername()))
+            # Not getpeername: a connection that was reset meanwhile has none any more.
+            self.peers.append(_address(peer))
             self._open.add(connection)
             thread = threading.Thread(target=self._handle, args=(connection,), daemon=True)
             self._threads.append(thread)

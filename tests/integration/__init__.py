@@ -1,0 +1,1 @@
+"""Whole programs against real peers: what crosses processes."""
