@@ -20,9 +20,7 @@ def plan(request: Request, netns: str | None = None, *, directory: Path = DIRECT
     return found
 
 
-def apply(
-    request: Request, netns: str | None = None, *, dry_run: bool = False, directory: Path = DIRECTORY
-) -> Outcome:
+def apply(request: Request, netns: str | None = None, *, dry_run: bool = False, directory: Path = DIRECTORY) -> Outcome:
     """Make the kernel hold what `request` wants; a second time changes nothing. On failure all is undone."""
     done: Outcome = inside.run(netns, "apply", request, directory, dry_run=dry_run)
     return done

@@ -1,6 +1,6 @@
 """An operation in another network namespace: in a child process, so that the caller is not moved.
 
-    python -m netsetup.inside NAMESPACE      a pickled (operation, arguments, keywords) in, a pickled answer out
+python -m netsetup.inside NAMESPACE      a pickled (operation, arguments, keywords) in, a pickled answer out
 """
 
 import pickle
@@ -33,8 +33,11 @@ def run(netns: str | None, operation: str, *arguments: object, **keywords: objec
         cwd=Path(__file__).parents[1],  # so that -m finds netsetup, installed or not
     )
     with process:
-        # An interrupt reaches the child as well; leaving this block waits until it has undone its work.
-        out, _ = process.communicate(pickle.dumps((operation, arguments, keywords)))
+        try:
+            out, _ = process.communicate(pickle.dumps((operation, arguments, keywords)))
+        except KeyboardInterrupt:
+            process.wait()  # it was interrupted as well, and is undoing its work
+            raise
     try:
         answer = pickle.loads(out)  # noqa: S301 - from our own child
     except (EOFError, pickle.UnpicklingError) as error:
@@ -54,6 +57,8 @@ def main(arguments: list[str]) -> int:
             answer = _OPERATIONS[operation](*positional, **keywords)
         except NetsetupError as error:
             answer = error
+        except KeyboardInterrupt:
+            return 130
         out.write(pickle.dumps(answer))
     return 0
 

@@ -27,27 +27,25 @@ from netsetup.steps import Step, SysctlStep
 
 def plan(request: Request, directory: Path) -> Plan:
     """What `apply` would do. Raises what `apply` would raise before its first step."""
-    wanted = desired(request)
+    wanted = desired(request, namespace.families())
     with _session(request.instance, request.backend, directory) as session:
         return session.plan(request, wanted)
 
 
 def apply(request: Request, directory: Path, *, dry_run: bool = False) -> Outcome:
     """Make the kernel hold what is wanted, or leave it as it was and raise."""
-    wanted = desired(request)
+    wanted = desired(request, namespace.families())
     claim = Claim(request.table, request.priority)
     with _session(request.instance, request.backend, directory) as session:
         found = session.plan(request, wanted)
         if not dry_run:
             session.change(wanted, claim, found.steps)
-        return Outcome(
-            action="apply", steps=found.steps, dry_run=dry_run, notes=found.notes, warnings=found.warnings
-        )
+        return Outcome(action="apply", steps=found.steps, dry_run=dry_run, notes=found.notes, warnings=found.warnings)
 
 
 def status(request: Request, directory: Path) -> Status:
     """Whether the kernel holds what is wanted. Collisions are warnings here."""
-    wanted = desired(request)
+    wanted = desired(request, namespace.families())
     claim = Claim(request.table, request.priority)
     with _session(request.instance, request.backend, directory) as session:
         actual = session.actual(wanted, claim)

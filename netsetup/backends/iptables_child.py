@@ -14,6 +14,7 @@ import copy
 import fcntl
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -173,6 +174,8 @@ def main(arguments: list[str]) -> int:
     # What libxtables prints goes to standard error, never between our lines.
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
+    # Ctrl-C reaches the whole process group, and the parent needs us to undo what it did.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         tables = Tables(int(arguments[0]), arguments[1])
     except ChildError as error:

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 from netsetup.errors import CapabilityError, NamespaceError
+from netsetup.state import Family
 
 NAMESPACES = Path("/run/netns")
 """Where ip-netns(8) keeps named namespaces."""
@@ -41,6 +42,11 @@ def identity() -> str:
         except OSError:
             return f"inode-{os.stat('/proc/self/ns/net').st_ino}"  # noqa: PTH116 - follows the link on purpose
     return str(int.from_bytes(cookie, "little"))
+
+
+def families() -> tuple[Family, ...]:
+    """The IP versions that this kernel has: IPv6 may be left out of it, or switched off at boot (ipv6.disable=1)."""
+    return tuple(Family) if Path("/proc/sys/net/ipv6").exists() else (Family.IPV4,)
 
 
 def require_net_admin() -> None:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from netsetup.errors import RoutingError
+from netsetup.kernel import namespace
 from netsetup.state import ROUTE_PROTOCOL, Family, ForeignRule, IpRule, Mark, Route
 
 _LOOPBACK_INDEX = 1  # the loopback interface is the first of every namespace
@@ -44,9 +45,9 @@ class Routing:
         """Rules with our protocol and of our shape (also those of other instances), and all the others."""
         ours: list[IpRule] = []
         foreign: list[ForeignRule] = []
-        for family, number in _FAMILIES.items():
+        for family in namespace.families():
             with _translated(f"reading the ip rules of IPv{family.value}"):
-                messages = list(self._ip.get_rules(family=number))
+                messages = list(self._ip.get_rules(family=_FAMILIES[family]))
             for message in messages:
                 rule = _own_rule(family, message)
                 if rule is not None:
@@ -92,9 +93,9 @@ class Routing:
             self._ip.route("del", **_route_arguments(route))
 
     def _routes(self) -> Iterator[tuple[Family, Any]]:
-        for family, number in _FAMILIES.items():
+        for family in namespace.families():
             with _translated(f"reading the routes of IPv{family.value}"):
-                messages = list(self._ip.get_routes(family=number))
+                messages = list(self._ip.get_routes(family=_FAMILIES[family]))
             for message in messages:
                 yield family, message
 
@@ -202,8 +203,6 @@ def _translated(what: str, harmless: int | None = None) -> Iterator[None]:
     except NetlinkError as error:
         if error.code != harmless:
             reason = error.args[1] if len(error.args) > 1 else str(error)
-            if error.code == errno.ENETDOWN:
-                reason = "the loopback interface is down (ip link set lo up)"
             raise RoutingError(what=what, reason=reason) from error
     except OSError as error:
         raise RoutingError(what=what, reason=error.strerror or str(error)) from error

@@ -44,8 +44,8 @@ from netsetup.state import (
 )
 
 
-def desired(request: Request) -> Desired:
-    """What the kernel has to hold for `request`. Raises RequestError and ImpossibleError."""
+def desired(request: Request, available: tuple[Family, ...] = tuple(Family)) -> Desired:
+    """What the kernel, which has these IP versions, has to hold. Raises RequestError and ImpossibleError."""
     request = validated(request)
     notes: list[str] = []
     ways: list[tuple[int, Interception, Delivery]] = []
@@ -55,13 +55,16 @@ def desired(request: Request) -> Desired:
         families, left_out = captured_families(interception, interception.capture)
         notes += left_out
         for family in families:
+            if family not in available:
+                notes.append(f"[{interception.name}] IPv{family.value} is not captured: this kernel does without it")
+                continue
             for delivery in deliveries(interception, interception.capture, family):
                 ways.append((number, interception, delivery))
                 notes.append(explain(interception.name, delivery))
-    parts = [_Part(request, family, ways) for family in Family]
+    parts = [_Part(request, family, ways) for family in available]
     for interception in request.interceptions:
         if interception.source:
-            families = source_families(interception)
+            families = tuple(family for family in source_families(interception) if family in available)
             text = " and ".join(f"IPv{family.value}" for family in families) or "no IP version"
             notes.append(f"[{interception.name}] {text}: servers' answers to clients are led back to the proxy")
     return Desired(

@@ -115,4 +115,3 @@ _MAKERS = {
     (Method.REDIRECT, Origin.OUTSIDE): _Maker.redirect_outside,
     (Method.REDIRECT, Origin.LOCAL): _Maker.redirect_local,
 }
-

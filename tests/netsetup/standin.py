@@ -1,9 +1,9 @@
 """What stands in for gtunnel, its clients and its servers in the traffic tests: plain sockets, a thread per direction.
 
-    python -m tests.netsetup.standin server PORT HOST…     says who connected, then echoes
-    python -m tests.netsetup.standin client HOST PORT SIZE sends SIZE bytes, wants them back
-    python -m tests.netsetup.standin talk PORT HOST        echoes its input by way of a server, line by line
-    python -m tests.netsetup.standin proxy JSON            the proxy; a line of JSON for each connection
+python -m tests.netsetup.standin server PORT HOST…     says who connected, then echoes
+python -m tests.netsetup.standin client HOST PORT SIZE sends SIZE bytes, wants them back
+python -m tests.netsetup.standin talk PORT HOST        echoes its input by way of a server, line by line
+python -m tests.netsetup.standin proxy JSON            the proxy; a line of JSON for each connection
 """
 
 import contextlib
@@ -55,7 +55,7 @@ def client(host: str, port: int, size: int) -> dict[str, Any]:
 
             sender = threading.Thread(target=send, daemon=True)
             sender.start()
-            while data := stream.read1(_SIZE):  # type: ignore[attr-defined]
+            while data := stream.read1(_SIZE):
                 received.update(data)
             sender.join()
     except OSError as error:

@@ -1,6 +1,5 @@
 """apply, status, destroy on a real kernel: desired state, exact restoration, crashes at every step."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -179,9 +178,7 @@ def test_a_sysctl_that_was_right_before_us_stays(world: World, tmp_path: Path) -
 
 
 def test_two_instances_do_not_touch_each_other(world: World, clean: dict[str, str], tmp_path: Path) -> None:
-    second = replace(
-        RICH, instance="gtunnel-2", marks=Marks.from_first(0x100, 0xF00), table=200, priority=5100
-    )
+    second = replace(RICH, instance="gtunnel-2", marks=Marks.from_first(0x100, 0xF00), table=200, priority=5100)
     api.apply(RICH, world.gateway, directory=tmp_path)
     alone = world.snapshot()
     api.apply(second, world.gateway, directory=tmp_path)
@@ -295,9 +292,7 @@ def test_a_failure_undoes_what_was_done(world: World, clean: dict[str, str], tmp
     assert clean
 
 
-def test_a_missing_interface_fails_before_anything_is_done(
-    world: World, clean: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_missing_interface_fails_before_anything_is_done(world: World, clean: dict[str, str], tmp_path: Path) -> None:
     capture = Capture(ports=((80, 80),), interfaces=("eth7",), method=Method.REDIRECT)
     service = Interception(name="x", listeners=LISTENERS[:1], source=False, capture=capture)
     with pytest.raises(StepError, match=r"net.ipv4.conf.eth7.route_localnet.*does the interface exist"):
@@ -334,7 +329,8 @@ def test_without_the_capability_it_says_so(world: World, tmp_path: Path) -> None
     script = "import sys; from pathlib import Path; from netsetup import operations; from netsetup.errors import *\n"
     script += "from tests.netsetup.test_api import RICH\n"
     script += "try: operations.plan(RICH, Path(sys.argv[1]))\nexcept NetsetupError as error: print(repr(error))"
-    argv = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", sys.executable, "-c", script, str(tmp_path)]
+    without = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"]
+    argv = [*without, sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(CapabilityError.__name__), done.stderr
     assert "CAP_NET_ADMIN" in done.stdout
@@ -342,9 +338,9 @@ def test_without_the_capability_it_says_so(world: World, tmp_path: Path) -> None
 
 
 def test_the_caller_stays_in_its_namespace(world: World, tmp_path: Path) -> None:
-    here = os.stat("/proc/self/ns/net").st_ino
+    here = Path("/proc/self/ns/net").stat().st_ino
     api.status(RICH, world.gateway, directory=tmp_path)
-    assert os.stat("/proc/self/ns/net").st_ino == here
+    assert Path("/proc/self/ns/net").stat().st_ino == here
 
 
 def test_reading_loads_no_table(tmp_path: Path) -> None:

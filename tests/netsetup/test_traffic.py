@@ -107,9 +107,7 @@ def test_captured_traffic_goes_through_the_proxy_to_where_it_was_meant(
     world: World, case: Case, tmp_path: Path
 ) -> None:
     capture = Capture(ports=((SERVER_PORT, SERVER_PORT),), local=case.origin is LOCAL, method=case.method)
-    service = Interception(
-        name="web", listeners=_listeners(case.listener), source=case.source, capture=capture
-    )
+    service = Interception(name="web", listeners=_listeners(case.listener), source=case.source, capture=capture)
     request = Request(interceptions=(service,))
     _exchange(world, request, case, tmp_path)
 
@@ -224,9 +222,7 @@ def _say(conversation: subprocess.Popen[str]) -> None:
     assert conversation.stdout.readline() == "hello\n"
 
 
-def _exchange(
-    world: World, request: Request, case: Case, directory: Path, families: tuple[int, ...] = (4, 6)
-) -> None:
+def _exchange(world: World, request: Request, case: Case, directory: Path, families: tuple[int, ...] = (4, 6)) -> None:
     host, clients = (world.gateway, None) if case.origin is LOCAL else (world.client, CLIENT)
     before = world.snapshot()
     api.apply(request, world.gateway, directory=directory)

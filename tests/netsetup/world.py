@@ -24,12 +24,13 @@ LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 ANY = {4: "0.0.0.0", 6: "::"}
 
 ROOT = Path(__file__).resolve().parents[2]
+_STANDIN = "tests.netsetup.standin"
 _numbers = itertools.count(1)
 
 _FOREIGN = (
     "iptables-legacy -t mangle -A PREROUTING -p udp --dport 53 -j MARK --set-xmark 0x10000/0xff0000",
     "iptables-legacy -t mangle -N others",
-    "iptables-legacy -t mangle -A others -p tcp --dport 2222 -m comment --comment gtunnels -j MARK --set-xmark 0x20000/0xff0000",
+    "iptables-legacy -t mangle -A others -p tcp --dport 2222 -m comment --comment gtunnels -j MARK --or-mark 0x20000",
     "iptables-legacy -t mangle -A OUTPUT -j others",
     "iptables-legacy -t nat -A POSTROUTING -o nowhere0 -j MASQUERADE",
     "iptables-legacy -t nat -A PREROUTING -p tcp --dport 2222 -j REDIRECT --to-ports 22",
@@ -72,7 +73,7 @@ class World:
     def start(self, host: str, *arguments: str) -> subprocess.Popen[str]:
         """A stand-in (see `standin`) on a host; it has said "ready" when this returns."""
         process = subprocess.Popen(
-            ["ip", "netns", "exec", host, sys.executable, "-m", "tests.netsetup.standin", *arguments],
+            ["ip", "netns", "exec", host, sys.executable, "-m", _STANDIN, *arguments],
             stdout=subprocess.PIPE,
             stdin=subprocess.PIPE,
             text=True,
@@ -85,8 +86,7 @@ class World:
     def ask(self, host: str, address: str, port: int, size: int = 1 << 20) -> dict[str, Any]:
         """Talk to address:port from a host as `standin.client` does; what was seen, or {"error": …}."""
         done = subprocess.run(
-            ["ip", "netns", "exec", host, sys.executable, "-m", "tests.netsetup.standin", "client"]
-            + [address, str(port), str(size)],
+            ["ip", "netns", "exec", host, sys.executable, "-m", _STANDIN, "client", address, str(port), str(size)],
             capture_output=True,
             text=True,
             cwd=ROOT,
@@ -118,10 +118,8 @@ class World:
             (self.client, "eth1", INGRESS, CLIENT),
             (self.server, "eth2", EGRESS, SERVER),
         ):
-            run(
-                ["ip", "link", "add", link, "netns", self.gateway, "type", "veth"]
-                + ["peer", "name", "eth0", "netns", host]
-            )
+            cable = f"ip link add {link} netns {self.gateway} type veth peer name eth0 netns {host}"
+            run(cable.split())
             for name, interface, addresses in ((self.gateway, link, ours), (host, "eth0", theirs)):
                 self.run(name, f"ip link set {interface} up")
                 self.run(name, f"ip addr add {addresses[4]}/24 dev {interface}")

@@ -11,7 +11,7 @@ HTTP = Capture(ports=((80, 80),))
 
 
 def service(**given: Any) -> Interception:
-    """A destination service on loopback that captures port 80, unless said otherwise; `capture_…` changes the capture."""
+    """A destination service on loopback that captures port 80; `capture_…` changes its capture."""
     capture = {name.removeprefix("capture_"): given.pop(name) for name in list(given) if name.startswith("capture_")}
     base = Interception(name="web", listeners=LOOPBACK, source=False, capture=HTTP)
     changed = replace(base, **given)

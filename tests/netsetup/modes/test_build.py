@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from netsetup.errors import NetsetupError
@@ -107,9 +107,7 @@ def test_two_services_with_one_loopback_server_share_the_rule() -> None:
 
 
 def test_route_localnet_comes_with_a_guard() -> None:
-    given = service(
-        listeners=LOOPBACK[:1], capture_method=Method.REDIRECT, capture_interfaces=("eth1", "eth0")
-    )
+    given = service(listeners=LOOPBACK[:1], capture_method=Method.REDIRECT, capture_interfaces=("eth1", "eth0"))
     wanted = desired(request(given))
     assert wanted.sysctls == (
         Sysctl(path="net/ipv4/conf/eth0/route_localnet", value="1"),
@@ -117,6 +115,12 @@ def test_route_localnet_comes_with_a_guard() -> None:
     )
     guard = Rule(match=Match(tcp=False, interface="eth1", destination="127.0.0.0/8"), verdict=Drop(), service="web")
     assert guard in _chains(wanted)["pre"].rules
+
+
+def test_a_kernel_without_ipv6_gets_no_rules_of_ipv6() -> None:
+    wanted = desired(request(service(source=True)), (Family.IPV4,))
+    assert {chain.family for chain in wanted.chains} == {rule.family for rule in wanted.rules} == {Family.IPV4}
+    assert "[web] IPv6 is not captured: this kernel does without it" in wanted.notes
 
 
 def test_notes_say_what_was_chosen() -> None:
@@ -160,7 +164,8 @@ def test_any_request_gives_a_consistent_state_or_one_kind_of_error(services: lis
     try:
         wanted = desired(Request(interceptions=tuple(services)))
     except NetsetupError as error:
-        assert str(error)
+        told = str(error)
+        event(told.partition(" ")[0])
         return
     keys = {(chain.family, chain.table, chain.name) for chain in wanted.chains}
     assert len(keys) == len(wanted.chains)

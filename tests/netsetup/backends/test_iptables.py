@@ -1,0 +1,95 @@
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netsetup.backends.contract import FirewallBackend
+from netsetup.backends.iptables import IptablesBackend
+from netsetup.errors import BackendError, FirewallError
+from tests.netsetup.backends.contract import LITTLE, BackendContract
+from tests.netsetup.world import World, inside
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with World() as built:
+        yield built
+
+
+class TestContract(BackendContract):
+    def make_backend(self, instance: str) -> FirewallBackend:
+        return IptablesBackend(instance)
+
+
+@pytest.mark.root
+def test_counters_of_others_are_kept(world: World) -> None:
+    world.run(world.gateway, "iptables-legacy -t mangle -A INPUT -s 203.0.113.77 -c 7 77")
+
+    def work() -> None:
+        with IptablesBackend("gtunnel") as backend:
+            for unit, content in backend.render(LITTLE).items():
+                backend.write(unit, content)
+                backend.write(unit, None)
+
+    inside(world.gateway, work)
+    assert "[7:77] -A INPUT -s 203.0.113.77/32" in world.run(world.gateway, "iptables-legacy-save -c -t mangle")
+    world.run(world.gateway, "iptables-legacy -t mangle -D INPUT -s 203.0.113.77")
+
+
+@pytest.mark.root
+def test_the_lock_of_iptables_is_waited_for_and_held(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "xtables.lock"
+    monkeypatch.setitem(os.environ, "XTABLES_LOCKFILE", str(path))
+    with subprocess.Popen(["flock", str(path), "sh", "-c", "echo held; sleep 1"], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+
+        def work() -> None:
+            with IptablesBackend("gtunnel") as backend:
+                backend.read()
+
+        inside(world.gateway, work)
+        assert holder.poll() is not None
+
+
+@pytest.mark.root
+def test_a_child_that_dies_is_reported_with_its_last_words(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+
+    def work() -> None:
+        with IptablesBackend("gtunnel") as backend, pytest.raises(FirewallError, match="child process ended"):
+            backend.read()
+
+    inside(world.gateway, work)
+
+
+@pytest.mark.root
+def test_a_missing_library_is_named_with_what_to_install(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "iptc.py").write_text("raise ImportError('No module named iptc')")
+    monkeypatch.setitem(os.environ, "PYTHONPATH", str(tmp_path))
+
+    def work() -> None:
+        with IptablesBackend("gtunnel") as backend, pytest.raises(BackendError, match=r"pip install 'gtunnel\[ipt"):
+            backend.read()
+
+    inside(world.gateway, work)
+
+
+@pytest.mark.root
+def test_nftables_rules_beside_ours_are_a_warning(world: World) -> None:
+    def quiet() -> None:
+        assert IptablesBackend("gtunnel").warnings() == ()
+
+    def warned() -> None:
+        (warning,) = IptablesBackend("gtunnel").warnings()
+        assert "inet theirs" in warning
+
+    inside(world.server, quiet)
+    world.run(world.server, "nft add table inet theirs")
+    inside(world.server, warned)

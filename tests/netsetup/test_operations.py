@@ -1,0 +1,84 @@
+"""What only shows inside one process: failures injected between the steps. The rest is in test_api."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netsetup import operations
+from netsetup.backends.iptables import IptablesBackend
+from netsetup.errors import ConvergenceError, FirewallError, LedgerError, StepError
+from netsetup.kernel.routing import Routing
+from netsetup.state import IpRule
+from tests.netsetup.test_api import RICH
+from tests.netsetup.world import World, inside
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with World() as built:
+        yield built
+
+
+@pytest.mark.parametrize("unit", ["ip6tables mangle", "iptables mangle", "iptables nat"])
+def test_a_firewall_that_fails_after_its_commit_is_undone(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: str
+) -> None:
+    write = IptablesBackend.write
+
+    def failing(self: IptablesBackend, name: str, content: object) -> None:
+        write(self, name, content)  # type: ignore[arg-type]
+        if name == unit and content is not None:
+            raise FirewallError(unit=name, reason="injected")
+
+    monkeypatch.setattr(IptablesBackend, "write", failing)
+    before = world.snapshot()
+
+    def work() -> None:
+        with pytest.raises(StepError, match=r"injected.*undone"):
+            operations.apply(RICH, tmp_path)
+
+    inside(world.gateway, work)
+    assert world.snapshot() == before
+    assert list(tmp_path.glob("*.json")) == []
+
+
+def test_a_step_that_did_nothing_is_noticed_by_reading_back(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when pyroute2 ignores an argument."""
+    add = Routing.add_rule
+
+    def forgetful(self: Routing, rule: IpRule) -> None:
+        if rule.source is None:
+            add(self, rule)
+
+    monkeypatch.setattr(Routing, "add_rule", forgetful)
+    before = world.snapshot()
+
+    def work() -> None:
+        with pytest.raises(ConvergenceError, match=r"\+ ip -4 rule pref 5003"):
+            operations.apply(RICH, tmp_path)
+
+    inside(world.gateway, work)
+    assert world.snapshot() == before
+    assert list(tmp_path.glob("*.json")) == []
+
+
+def test_nothing_is_done_where_the_ledger_cannot_be_written(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(_self: object, _entry: object) -> None:
+        raise LedgerError(path=tmp_path, reason="disk full")
+
+    monkeypatch.setattr("netsetup.ledger.Ledger.save", refusing)
+    before = world.snapshot()
+
+    def work() -> None:
+        with pytest.raises(LedgerError, match="disk full"):
+            operations.apply(RICH, tmp_path)
+
+    inside(world.gateway, work)
+    assert world.snapshot() == before
