@@ -151,11 +151,12 @@ def _open_proxy(service: ServiceSettings, _: Configuration) -> Iterator[Finding]
         return
     where = f"port {ports[0]}"
     capture = service.capture
-    if service.transparency.destination and (capture is None or not (capture.from_networks or capture.to_networks)):
-        yield (
-            f"whoever reaches {where} has connections forwarded to any address that it names",
-            "limit it with captureFrom or captureTo, or accept on one address",
-        )
+    if service.transparency.destination:
+        if capture is None or not (capture.from_networks or capture.to_networks):
+            yield (
+                f"whoever can have connections redirected to {where} has them forwarded to any address",
+                "limit it with captureFrom or captureTo, or accept on one address",
+            )
     elif service.client:
         secret = " with our certificate" if service.tls.cert is not None else ""
         yield f"everyone who reaches {where} is connected to the server{secret}", "accept on 127.0.0.1 or one address"

@@ -7,6 +7,7 @@ problem here; in a comment anything may stand.
 """
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ FOREIGN_MARKS = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 MASKED = "***"
+_WORD = re.compile(r"[A-Za-z0-9]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,9 @@ def statement(line: bytes, place: Place) -> Line:
 
 def masked(text: str) -> str:
     """The line without the value if that may be a secret."""
-    name, equals, _ = text.partition("=")
-    if equals:
-        return f"{name.rstrip()} = {MASKED}" if is_secret(name.strip()) else text
-    first, *rest = text.split(maxsplit=1)
-    return f"{first} {MASKED}" if rest and is_secret(first) else text
+    first = _WORD.match(text)
+    word = first[0] if first else ""
+    # A value may end in `=`, too, with the sign after the name forgotten: so the word is all of it that is shown.
+    if not is_secret(word) and not is_secret(text.partition("=")[0].strip()):
+        return text
+    return f"{word} = {MASKED}" if text[len(word) :].lstrip().startswith("=") else f"{word} {MASKED}"

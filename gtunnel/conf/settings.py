@@ -229,8 +229,9 @@ class TlsSettings:
 class VerificationSettings:
     """What we demand of the peer's certificate.
 
-    `request` asks for a certificate, `require` fails without one, `chain` wants it to lead to a trusted CA, `peer` wants
-    it to be among the certificates of `ca_file` / `ca_path`. The three check lists are any-of over all their entries.
+    `request` asks for a certificate, `require` fails without one, `chain` wants it to lead to a trusted CA, `peer`
+    wants it to be among the certificates of `ca_file` / `ca_path`. The three check lists are any-of over all their
+    entries.
     """
 
     request: bool

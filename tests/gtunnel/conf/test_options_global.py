@@ -1,0 +1,128 @@
+import pytest
+
+from gtunnel.conf.option import BadValueError
+from gtunnel.conf.options_global import debug_level, log_settings, marks, routing_table, workers
+from gtunnel.conf.settings import Foreground, LogMode, NetBackend
+from gtunnel.events import Level
+from tests.gtunnel.conf.samples import process, reasons
+
+
+@pytest.mark.parametrize(
+    ("text", "facility", "level"),
+    [
+        ("7", "daemon", Level.DEBUG),
+        ("err", "daemon", Level.ERR),
+        ("DAEMON.Info", "daemon", Level.INFO),
+        ("local3.0", "local3", Level.EMERG),
+        ("authpriv.warning", "authpriv", Level.WARNING),
+    ],
+)
+def test_debug_names_a_level_and_perhaps_a_facility(text: str, facility: str, level: Level) -> None:
+    settings = log_settings(text)
+    assert (settings.facility, settings.level) == (facility, level)
+
+
+@pytest.mark.parametrize(
+    "text", ["8", "-1", "07", "warn", "error", "", "nofac.5", ".5", "daemon.", "daemon.x", "a.b.5"]
+)
+def test_other_debug_levels_are_refused(text: str) -> None:
+    with pytest.raises(BadValueError, match=r"^Illegal (debug level|syslog facility)$"):
+        log_settings(text)
+
+
+def test_levels_have_names_and_numbers() -> None:
+    assert [debug_level(str(level.value)) for level in Level] == list(Level)
+    assert [debug_level(level.name) for level in Level] == list(Level)
+
+
+def test_workers_are_automatic_or_counted() -> None:
+    assert workers("Auto") is None
+    assert (workers("1"), workers("256")) == (1, 256)
+    for text in ("0", "257", "-1", "", "many"):
+        with pytest.raises(BadValueError):
+            workers(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0x1/0xff", (0x1, 0xFF)),
+        ("16", (16, 0xFF)),
+        ("0xfd", (0xFD, 0xFF)),
+        ("0x100/0xff00", (0x100, 0xFF00)),
+        ("1/3", (1, 3)),
+        ("0x40000000/0xc0000000", (0x40000000, 0xC0000000)),
+        ("0x20000000/0xe0000000", (0x20000000, 0xE0000000)),
+    ],
+)
+def test_three_marks_have_to_fit_the_mask(text: str, expected: tuple[int, int]) -> None:
+    assert marks(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0",
+        "0xfe",
+        "0xff/0xff",
+        "1/0",
+        "1/0x5",
+        "0x100",
+        "1/0xff00",
+        "010",
+        "x",
+        "1/2/3",
+        "0x1ffffffff/0xff",
+        "0x80000000/0xc0000000",
+    ],
+)
+def test_marks_that_would_be_zero_overflow_or_leave_gaps_are_refused(text: str) -> None:
+    with pytest.raises(BadValueError, match=r"^Illegal mark"):
+        marks(text)
+
+
+def test_the_kernels_own_routing_tables_are_not_ours() -> None:
+    assert (routing_table("1"), routing_table(str(2**32 - 1))) == (1, 2**32 - 1)
+    for text in ("0", "253", "254", "255", str(2**32), "main"):
+        with pytest.raises(BadValueError, match=r"^Illegal routing table"):
+            routing_table(text)
+
+
+def test_what_nothing_is_said_about() -> None:
+    settings = process()
+    assert settings.output.foreground is Foreground.NO
+    assert settings.output.syslog
+    assert settings.output.ident == "stunnel"
+    assert settings.process.pid_file is None
+    assert settings.process.workers is None
+    assert (settings.net.mark, settings.net.mask, settings.net.table, settings.net.priority) == (1, 0xFF, 100, 5000)
+
+
+def test_what_is_said() -> None:
+    settings = process(
+        *("chroot = /jail", "setuid = root", "setgid = 0", "pid = /run/p", "output = /log", "log = Overwrite"),
+        *("syslog = no", "foreground = quiet", "service = mail", "debug = local0.7", "workers = 3"),
+        *("netBackend = nftables", "netMark = 0x10/0xf0", "netTable = 7", "netPriority = 9"),
+    )
+    assert (settings.process.chroot, settings.process.user, settings.process.group) == ("/jail", "root", "0")
+    assert (settings.process.pid_file, settings.process.workers) == ("/run/p", 3)
+    assert (settings.output.file, settings.output.mode, settings.output.syslog) == ("/log", LogMode.OVERWRITE, False)
+    assert (settings.output.ident, settings.output.foreground) == ("mail", Foreground.QUIET)
+    assert (settings.log.facility, settings.log.level) == ("local0", Level.DEBUG)
+    assert settings.services[0].log == settings.log
+    assert (settings.net.backend, settings.net.mark, settings.net.own_mark) == (NetBackend.NFTABLES, 0x10, 0x20)
+    assert (settings.net.table, settings.net.priority) == (7, 9)
+
+
+def test_an_empty_pid_is_no_pid_file_and_the_last_line_counts() -> None:
+    assert process("pid = /a", "pid =").process.pid_file is None
+    assert process("pid =", "pid = /a").process.pid_file == "/a"
+
+
+@pytest.mark.parametrize(
+    "line", ["chroot =", "output =", "setuid = nobody-at-all", "foreground = maybe", "netPriority = 32764"]
+)
+def test_bad_values_are_told_with_their_line(line: str) -> None:
+    (reason,) = reasons(line + "\n[c]\nclient = yes\naccept = 1\nconnect = 2\n")
+    assert reason.startswith(f't.conf:1: "{line}": ')

@@ -1,0 +1,26 @@
+from gtunnel.conf.settings import NetBackend, NetSettings, Place, Transparency, VerificationSettings
+
+
+def test_a_place_reads_as_editors_take_it() -> None:
+    assert str(Place("/etc/x.conf", 12)) == "/etc/x.conf:12"
+
+
+def test_both_is_source_and_destination() -> None:
+    assert [(one.source, one.destination) for one in Transparency] == [
+        (False, False),
+        (True, False),
+        (False, True),
+        (True, True),
+    ]
+
+
+def test_our_own_mark_is_the_second_of_three() -> None:
+    net = NetSettings(backend=NetBackend.AUTO, mark=0x1000, mask=0xF000, table=100, priority=5000)
+    assert net.own_mark == 0x2000
+
+
+def test_a_peer_has_to_convince_where_a_chain_or_the_certificate_itself_is_checked() -> None:
+    nothing = {"ca_file": None, "ca_path": None, "hosts": (), "ips": (), "emails": ()}
+    for chain, peer in ((False, False), (True, False), (False, True)):
+        settings = VerificationSettings(request=True, require=True, chain=chain, peer=peer, **nothing)  # type: ignore[arg-type]
+        assert settings.convincing is (chain or peer)
