@@ -56,10 +56,11 @@ def _rows(*names: str) -> tuple[Row[object], ...]:
 def _endpoints(draft: Draft) -> Iterator[Problem]:
     options = draft.statements
     connects, destination = bool(options.all(service.CONNECT)), options.one(service.TRANSPARENT).destination
-    if not options.all(service.ACCEPT):
-        yield draft.problem(Reason.ENDPOINTS, "accept is missing")
+    missing = [] if options.all(service.ACCEPT) else ["accept is missing"]
     if not connects and not destination:
-        yield draft.problem(Reason.ENDPOINTS, "connect is missing")
+        missing.append("connect is missing")
+    if missing:
+        yield draft.problem(Reason.ENDPOINTS, ", ".join(missing))
     if connects and destination:
         hint = "the destination comes from the connection: remove connect, or transparent"
         yield draft.problem(Reason.ENDPOINTS, hint, options.last(service.CONNECT))

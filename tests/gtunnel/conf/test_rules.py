@@ -4,6 +4,7 @@ from gtunnel.conf.rules import RULES
 from tests.gtunnel.conf.samples import CLIENT, GATEWAY, SERVER, client, configuration, gateway, reasons, server
 
 CASES = [
+    ("[x]\nclient = yes\n", "Each service must define two endpoints (accept is missing, connect is missing)"),
     ("[x]\nclient = yes\nconnect = 1\n", 't.conf:1: "[x]": Each service must define two endpoints (accept is missing)'),
     ("[x]\nclient = yes\naccept = 1\n", 't.conf:1: "[x]": Each service must define two endpoints (connect is missing)'),
     (GATEWAY + "connect = 1", "Service [g]: Each service must define two endpoints (the destination comes from"),
