@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support import peers, servers, tls
 from tests.support.certificates import Pki
 from tests.support.servers import Seen, Server
@@ -24,6 +26,24 @@ def send_and_end(port: int, data: bytes, host: str = "127.0.0.1") -> bytes:
     """Send all, end our direction, and read to the end, both at once."""
     with socket.create_connection((host, port), timeout=20) as connection:
         return exchange(connection, data)
+
+
+def send_then_end(port: int, data: bytes) -> bytes:
+    """Send all while reading as much, and only then end our direction.
+
+    With stunnel4 as server: it sometimes drops what its backend sent last when the backend has closed and the client
+    has ended before (docs/differences.md).
+    """
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        pusher = threading.Thread(target=connection.sendall, args=(data,))
+        pusher.start()
+        got = bytearray()
+        while len(got) < len(data) and (part := connection.recv(1 << 16)):
+            got += part
+        pusher.join()
+        connection.shutdown(socket.SHUT_WR)
+        got += connection.recv(1)
+        return bytes(got)
 
 
 def exchange(connection: socket.socket, data: bytes) -> bytes:
@@ -62,7 +82,7 @@ def test_eight_mebibytes_each_way_through_both_services(
     serving = server(server_service(pki, f"127.0.0.1:{tls_port}", echo.endpoint, version))
     calling = client(client_service(f"127.0.0.1:{plain_port}", f"127.0.0.1:{tls_port}", version))
     data = os.urandom(SIZE)
-    assert send_and_end(plain_port, data) == data
+    assert send_then_end(plain_port, data) == data
     end = f"Connection closed: {SIZE} byte(s) sent to TLS, {SIZE} byte(s) sent to socket"
     calling.wait_for(end)
     serving.wait_for(end)
@@ -73,6 +93,8 @@ def test_an_answer_after_our_end_arrives(
     tunnel_pair: tuple[Tunnels, Tunnels], server: ServerFactory, pki: Pki, free_port: PortFactory
 ) -> None:
     client, serving = tunnel_pair
+    if serving.kind == "stunnel4":
+        pytest.skip("stunnel4 may drop the answer of a backend that closes at once (docs/differences.md)")
     seen: list[Seen] = []
     backend = server(servers.reply_after_end(b"answer" * 10000, seen))
     tls_port, plain_port = free_port(), free_port()
