@@ -119,7 +119,7 @@ def test_accept_makes_no_inetd_mode() -> None:
 def test_problems_come_in_the_order_of_files_and_lines(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("bad2 = 1\n")
     found = problems(f"bad1 = 1\ninclude = {tmp_path}\n[x]\nclient = yes\nbad3 = 1\n")
-    assert [problem.place.line for problem in found] == [1, 3, 3, 5, 1]
+    assert [problem.place.line for problem in found] == [1, 3, 5, 1]
     assert found[-1].place.file == f"{tmp_path}/a"
 
 
