@@ -28,15 +28,17 @@ class Executor:
             except NetsetupError as error:
                 self._undo_after(step, error)
                 raise StepError(step=step.lines()[0], reason=error) from error
-            except BaseException:
-                self.undo()
+            except BaseException as error:
+                self.undo(f"{type(error).__name__} while at it")
                 raise
 
-    def undo(self) -> None:
-        """Undo all steps that were run, last first. Raises the first error after trying all of them."""
+    def undo(self, reason: str) -> None:
+        """Undo all steps that were run, last first, because of `reason`. Raises UndoError after trying all of them."""
+        last = self._done[-1].lines()[0] if self._done else ""
         failed = self._reverse_all()
         if failed is not None:
-            raise failed[1]
+            undone = failed[0].reverse().lines()[0]
+            raise UndoError(step=last, reason=reason, undo_step=undone, undo_reason=failed[1]) from failed[1]
 
     def _undo_after(self, step: Step, error: NetsetupError) -> None:
         failed = self._reverse_all()

@@ -12,7 +12,7 @@ from pathlib import Path
 from netsetup.apply import Executor
 from netsetup.backends.choose import backend_for
 from netsetup.backends.contract import Content, FirewallBackend
-from netsetup.errors import CollisionError, ConvergenceError, StepError
+from netsetup.errors import CollisionError, ConvergenceError, UndoError
 from netsetup.kernel import namespace, sysctl
 from netsetup.kernel.routing import Routing
 from netsetup.ledger import Entry, Ledger, lock
@@ -123,19 +123,20 @@ class _Session:
             executor = Executor(self.routing, self.backend)
             try:
                 executor.run(steps)
-                self._verify(wanted, claim, executor)
-            except (StepError, ConvergenceError):
-                # Undone. After anything else something may be left, and the ledger has to speak of it.
+                self._verify(wanted, claim)
+            except UndoError:
+                raise  # something is left, and the ledger has to speak of it
+            except BaseException as error:
+                executor.undo(f"{type(error).__name__} while reading back")
                 self.ledger.save(before)
                 raise
         if after != before:
             self.ledger.save(after)
 
-    def _verify(self, wanted: Desired, claim: Claim | None, executor: Executor) -> None:
+    def _verify(self, wanted: Desired, claim: Claim | None) -> None:
         image: Mapping[str, Content] = self.backend.render(wanted.chains)
         rest = steps_to(wanted, image, self.actual(wanted, claim))
         if rest:
-            executor.undo()
             raise ConvergenceError(difference="; ".join(step_lines(rest)))
 
 

@@ -24,12 +24,16 @@ class Origin(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """How traffic of one family and origin reaches a listener. `via_loopback_sysctl`: needs route_localnet."""
+    """How traffic of one family and origin reaches a listener.
+
+    `automatic`: the method was ours to choose. `via_loopback_sysctl`: needs route_localnet.
+    """
 
     family: Family
     origin: Origin
     method: Method
     listener: Listener
+    automatic: bool = False
     via_loopback_sysctl: bool = False
 
 
@@ -104,6 +108,12 @@ def deliveries(interception: Interception, capture: Capture, family: Family) -> 
     return tuple(_delivery(interception.name, capture, (family, origin), listener) for origin in origins)
 
 
+_WHY = {
+    Origin.OUTSIDE: "packets stay as they are, and the listener may be on any address",
+    Origin.LOCAL: "takes new connections only, and routes nothing twice",
+}
+
+
 def explain(name: str, delivery: Delivery) -> str:
     """The sentence in `plan` that says how this traffic is taken."""
     how = "REDIRECT" if keeps_address(delivery) else "DNAT"
@@ -111,6 +121,10 @@ def explain(name: str, delivery: Delivery) -> str:
         how = "TPROXY"
     host = f"[{delivery.listener.host}]" if ":" in delivery.listener.host else delivery.listener.host
     text = f"[{name}] IPv{delivery.family.value}, {delivery.origin.value}: {how} to {host}:{delivery.listener.port}"
+    if delivery.automatic:
+        text += f" (auto: {_WHY[delivery.origin]})"
+    if delivery.listener.host == "::" and delivery.family is Family.IPV4:
+        text += " (it has to take IPv4 as well: not IPV6_V6ONLY)"
     if delivery.via_loopback_sysctl:
         text += " (route_localnet is switched on; packets from outside to 127.0.0.0/8 are dropped)"
     return text
@@ -136,4 +150,11 @@ def _delivery(name: str, capture: Capture, case: tuple[Family, Origin], listener
             why="route_localnet has to be switched on for each interface that traffic comes in by",
             instead="name them with captureInterface, use captureMethod = tproxy, or accept on 0.0.0.0",
         )
-    return Delivery(family=family, origin=origin, method=method, listener=listener, via_loopback_sysctl=by_sysctl)
+    return Delivery(
+        family=family,
+        origin=origin,
+        method=method,
+        listener=listener,
+        automatic=capture.method is Method.AUTO,
+        via_loopback_sysctl=by_sysctl,
+    )

@@ -78,9 +78,9 @@ def test_steps_run_in_order_and_are_undone_in_reverse() -> None:
     executor = _executor(kernel)
     executor.run(STEPS)
     assert kernel.trace == ["+route 1", "+rule 1", "u=new"]
-    executor.undo()
+    executor.undo("of a test")
     assert kernel.trace[3:] == ["u=old", "-rule 1", "-route 1"]
-    executor.undo()
+    executor.undo("of a test")
     assert len(kernel.trace) == 6
 
 

@@ -1,11 +1,13 @@
 """What only shows inside one process: failures injected between the steps. The rest is in test_api."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from netsetup import operations
+from netsetup.backends.contract import Image
 from netsetup.backends.iptables import IptablesBackend
 from netsetup.errors import ConvergenceError, FirewallError, LedgerError, StepError
 from netsetup.kernel.routing import Routing
@@ -60,6 +62,36 @@ def test_a_step_that_did_nothing_is_noticed_by_reading_back(
 
     def work() -> None:
         with pytest.raises(ConvergenceError, match=r"\+ ip -4 rule pref 5003"):
+            operations.apply(RICH, tmp_path)
+
+    inside(world.gateway, work)
+    assert world.snapshot() == before
+    assert list(tmp_path.glob("*.json")) == []
+
+
+@pytest.mark.parametrize("when", ["at a step", "while reading back"])
+def test_an_interrupt_undoes_everything(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Ctrl-C; here it comes at a moment that can be chosen."""
+    read, count = IptablesBackend.read, itertools.count()
+
+    def interrupted(self: IptablesBackend) -> Image:
+        if next(count) == 1:
+            raise KeyboardInterrupt
+        return read(self)
+
+    def refusing(_self: Routing, _rule: IpRule) -> None:
+        raise KeyboardInterrupt
+
+    if when == "at a step":
+        monkeypatch.setattr(Routing, "add_rule", refusing)
+    else:
+        monkeypatch.setattr(IptablesBackend, "read", interrupted)
+    before = world.snapshot()
+
+    def work() -> None:
+        with pytest.raises(KeyboardInterrupt):
             operations.apply(RICH, tmp_path)
 
     inside(world.gateway, work)

@@ -70,7 +70,19 @@ def test_the_sentence_says_how(host: str, origin: Origin, how: str) -> None:
     given = service(listeners=(Listener(host=host, port=9443),), capture_method=method, capture_local=local)
     assert given.capture is not None
     (delivery,) = [one for one in deliveries(given, given.capture, V4) if one.origin is origin]
-    assert explain("web", delivery) == f"[web] IPv4, {origin.value}: {how}"
+    assert explain("web", delivery).partition(" (")[0] == f"[web] IPv4, {origin.value}: {how}"
+
+
+def test_the_sentence_says_why_where_it_was_ours_to_choose() -> None:
+    given = service(listeners=ANYWHERE[1:], capture_local=True)
+    assert given.capture is not None
+    outside, local = (explain("web", one) for one in deliveries(given, given.capture, V4))
+    assert "(auto: packets stay as they are" in outside
+    assert "not IPV6_V6ONLY" in outside
+    assert "(auto: takes new connections only" in local
+    asked = service(capture_method=Method.TPROXY)
+    assert asked.capture is not None
+    assert all("auto" not in explain("web", one) for one in deliveries(asked, asked.capture, V4))
 
 
 def test_families_that_cannot_be_captured_are_left_out_with_a_reason() -> None:
