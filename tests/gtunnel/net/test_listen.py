@@ -1,0 +1,83 @@
+"""Listening sockets."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gtunnel.address import HostPort, SocketAddress, UnixPath
+from gtunnel.conf.settings import SocketOption
+from gtunnel.events import SilentLog
+from gtunnel.net.errors import ListenError
+from gtunnel.net.listen import ListenerSpec, ListeningSocket, listen
+from gtunnel.net.transparency import Opaque
+
+REUSE = SocketOption(name="SO_REUSEADDR", level=socket.SOL_SOCKET, number=socket.SO_REUSEADDR, value=1)
+
+
+def at(endpoint: HostPort | UnixPath) -> ListeningSocket:
+    return listen(ListenerSpec(endpoint, (REUSE,), transparent=False), Opaque(), SilentLog())
+
+
+def test_an_empty_host_listens_on_all_of_ipv4() -> None:
+    listening = at(HostPort("", 0))
+    assert isinstance(listening.address, SocketAddress)
+    assert listening.address.host == "0.0.0.0"
+    with socket.create_connection(("127.0.0.1", listening.address.port)):
+        accepted, _ = listening.sock.accept()
+        accepted.close()
+    listening.close()
+
+
+def test_it_never_blocks() -> None:
+    listening = at(HostPort("127.0.0.1", 0))
+    with pytest.raises(BlockingIOError):
+        listening.sock.accept()
+    listening.close()
+
+
+def test_an_address_in_use_is_named() -> None:
+    first = at(HostPort("127.0.0.1", 0))
+    assert isinstance(first.address, SocketAddress)
+    with pytest.raises(ListenError, match=rf"127.0.0.1:{first.address.port}: Address already in use \(98\)"):
+        at(HostPort("127.0.0.1", first.address.port))
+    first.close()
+
+
+def test_an_unknown_host_is_named() -> None:
+    with pytest.raises(ListenError, match=r"no-such-host\.invalid"):
+        at(HostPort("no-such-host.invalid", 1))
+
+
+def test_a_unix_socket_goes_with_its_listener(tmp_path: Path) -> None:
+    file = tmp_path / "s"
+    listening = at(UnixPath(str(file)))
+    assert file.is_socket()
+    listening.close()
+    assert not file.exists()
+
+
+def test_a_stale_socket_file_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(file))
+    listening = at(UnixPath(str(file)))
+    listening.close()
+
+
+def test_a_socket_that_somebody_serves_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "s"
+    first = at(UnixPath(str(file)))
+    with pytest.raises(ListenError, match="Address already in use"):
+        at(UnixPath(str(file)))
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(file))
+    first.close()
+
+
+def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
+    file = tmp_path / "precious"
+    file.write_text("data")
+    with pytest.raises(ListenError, match="Address already in use"):
+        at(UnixPath(str(file)))
+    assert file.read_text() == "data"
