@@ -87,8 +87,11 @@ def _set_options(context: SSL.Context, tls: TlsSettings) -> None:
 
 
 def _set_lists(context: SSL.Context, tls: TlsSettings) -> None:
+    # At the end of the list, because DEFAULT works only as its first word (openssl-ciphers(1)). A level in `ciphers`
+    # itself wins over `securityLevel`, as in stunnel.
+    level = "" if "@SECLEVEL=" in tls.ciphers else f":@SECLEVEL={tls.security_level}"
     try:
-        context.set_cipher_list(f"@SECLEVEL={tls.security_level}:{tls.ciphers}".encode())
+        context.set_cipher_list(f"{tls.ciphers}{level}".encode())
     except SSL.Error as error:
         raise TlsSetupError(what=f"ciphers = {tls.ciphers}", reason=openssl_reason(error)) from error
     if tls.ciphersuites is not None:
