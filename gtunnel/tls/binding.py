@@ -21,6 +21,11 @@ def option_numbers() -> dict[str, int]:
     return {name.removeprefix(_OPTION_PREFIX): int(getattr(lib, name)) for name in sorted(names)}
 
 
+def has_option(connection: SSL.Connection, name: str) -> bool:
+    """Whether an `SSL_OP_` option is set (SSL_get_options); False for one that this build has not got."""
+    return bool(lib.SSL_get_options(connection._ssl) & getattr(lib, _OPTION_PREFIX + name, 0))
+
+
 def set_groups(context: SSL.Context, groups: str) -> bool:
     """Set the key exchange groups (SSL_CTX_set1_groups_list); False if OpenSSL does not take the list."""
     taken = bool(lib.SSL_CTX_set1_curves_list(context._context, groups.encode()) == 1)
@@ -44,6 +49,35 @@ def matches_ip(certificate: X509, address: str) -> bool:
     return _matches(certificate, ip=ipaddress.ip_address(address).packed)
 
 
+def subject(certificate: X509) -> list[tuple[str, str]]:
+    """The subject as short names and values, in the certificate's order. Any certificate that OpenSSL reads has one.
+
+    cryptography's parser refuses some of them, and pyOpenSSL's own X509Name is deprecated.
+    """
+    name = lib.X509_get_subject_name(certificate._x509)
+    entries = (lib.X509_NAME_get_entry(name, index) for index in range(lib.X509_NAME_entry_count(name)))
+    return [(_short_name(entry), _value(entry)) for entry in entries]
+
+
+def _short_name(entry: object) -> str:
+    number = lib.OBJ_obj2nid(lib.X509_NAME_ENTRY_get_object(entry))
+    return bytes(ffi.string(lib.OBJ_nid2sn(number))).decode("ascii", "replace")
+
+
+def _value(entry: object) -> str:
+    data = lib.X509_NAME_ENTRY_get_data(entry)
+    converted = ffi.new("unsigned char **")
+    length = lib.ASN1_STRING_to_UTF8(converted, data)
+    if length < 0:
+        # Not what its type says (a BMPString of an odd length): shown as it is.
+        _clear_errors()
+        raw = ffi.buffer(lib.ASN1_STRING_get0_data(data), lib.ASN1_STRING_length(data))[:]
+        return bytes(raw).decode("ascii", "replace")
+    text = bytes(ffi.buffer(converted[0], length)[:]).decode("utf-8", "replace")
+    lib.OPENSSL_free(converted[0])
+    return text
+
+
 def _matches(certificate: X509, *, host: str | None = None, ip: bytes | None = None) -> bool:
     # X509_check_host itself is not bound. A verification of the leaf alone, trusted as it is (PARTIAL_CHAIN), at no
     # particular time, leaves the name check as the only thing that can fail.
@@ -51,7 +85,8 @@ def _matches(certificate: X509, *, host: str | None = None, ip: bytes | None = N
     lib.X509_VERIFY_PARAM_set_flags(param, lib.X509_V_FLAG_PARTIAL_CHAIN | _NO_CHECK_TIME)
     if host is not None:
         name = host.encode()
-        usable = lib.X509_VERIFY_PARAM_set1_host(param, name, len(name))
+        # OpenSSL takes no name for any name.
+        usable = lib.X509_VERIFY_PARAM_set1_host(param, name, len(name)) if name else 0
     else:
         usable = lib.X509_VERIFY_PARAM_set1_ip(param, ip, len(ip or b""))
     store = ffi.gc(lib.X509_STORE_new(), lib.X509_STORE_free)

@@ -17,10 +17,12 @@ from OpenSSL import SSL
 from gtunnel.events import Level
 from gtunnel.tls import binding
 from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError, openssl_reason
-from gtunnel.tls.verification import Verdicts
+from gtunnel.tls.verification import Verdicts, subject_text
 
 # What one bio_read takes at most: four full records with their overhead, the size that relays move at a time.
 OUTPUT_CHUNK: Final = 4 * (16384 + 256)
+# TLSEXT_MAXLEN_host_name (tls1.h): RFC 1035's limit.
+MAX_HOST_NAME: Final = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,25 +43,29 @@ class TlsEngine:
     __slots__ = ("_connection", "_eof", "_function", "_lenient", "_verdicts", "ended")
 
     def __init__(self, context: SSL.Context, *, client: bool, server_name: str | None = None) -> None:
-        """Start a connection of `context`; `server_name` is the client's SNI (RFC 6066), None sends none."""
+        """Start a connection of `context`; `server_name` is the client's SNI (RFC 6066), None sends none.
+
+        Raises `HandshakeError` for what cannot be a server name.
+        """
         connection = SSL.Connection(context, None)
         self._verdicts = Verdicts()
         connection.set_app_data(self._verdicts)
         if client:
             connection.set_connect_state()
             if server_name:
-                connection.set_tlsext_host_name(server_name.encode("idna"))
+                connection.set_tlsext_host_name(_host_name(server_name))
         else:
             connection.set_accept_state()
         self._connection = connection
         self._function = "SSL_connect" if client else "SSL_accept"
         self._eof = False
-        self._lenient = bool(connection.set_options(0) & binding.option_numbers().get("IGNORE_UNEXPECTED_EOF", 0))
+        self._lenient = binding.has_option(connection, "IGNORE_UNEXPECTED_EOF")
         self.ended = False
 
     def feed(self, ciphertext: memoryview | bytes) -> None:
         """Put received bytes in. The BIO takes all; the caller bounds how much it feeds before reading."""
-        self._connection.bio_write(ciphertext)
+        if len(ciphertext):  # a BIO takes nothing for a failure
+            self._connection.bio_write(ciphertext)
 
     def feed_eof(self) -> None:
         """Say that the TCP stream has ended: nothing more will be fed."""
@@ -132,7 +138,7 @@ class TlsEngine:
     def negotiated(self) -> Negotiated:
         """What the handshake agreed on. Call it after `handshake` returned True."""
         connection = self._connection
-        certificate = connection.get_peer_certificate(as_cryptography=True)
+        certificate = connection.get_peer_certificate()
         group = getattr(connection, "get_group_name", None)
         return Negotiated(
             version=connection.get_protocol_version_name(),
@@ -140,5 +146,17 @@ class TlsEngine:
             bits=connection.get_cipher_bits() or 0,
             reused=binding.session_reused(connection),
             group=group() if group is not None else None,
-            peer_subject=certificate.subject.rfc4514_string() if certificate is not None else None,
+            peer_subject=subject_text(certificate) if certificate is not None else None,
         )
+
+
+def _host_name(server_name: str) -> bytes:
+    # RFC 6066, section 3: ASCII, without a trailing dot.
+    try:
+        name = server_name.removesuffix(".").encode("idna")
+    except UnicodeError as error:
+        raise HandshakeError(function="SSL_connect", reason=f"{server_name!r} is not a server name: {error}") from error
+    if len(name) > MAX_HOST_NAME:
+        # OpenSSL would refuse it, and pyOpenSSL would not say so.
+        raise HandshakeError(function="SSL_connect", reason=f"{server_name!r} is not a server name: too long")
+    return name

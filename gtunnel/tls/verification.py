@@ -5,19 +5,24 @@ The lines it wants logged travel with the connection (`Verdicts`), because a con
 A resumed session does not come here: it was verified when it began, by the same service (its session id context).
 """
 
+import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from OpenSSL.crypto import X509
 
 from gtunnel.conf.settings import VerificationSettings
 from gtunnel.events import Level
 from gtunnel.tls import binding
 from gtunnel.tls.errors import TlsSetupError
+
+_SPECIAL = re.compile(r'[,+"\\<>;]')
+_ESCAPED = r"\\\g<0>"
 
 Callback = Callable[[SSL.Connection, X509, int, int, int], bool]
 
@@ -88,20 +93,23 @@ def subject_matches(settings: VerificationSettings, certificate: X509) -> bool:
     return (
         any(binding.matches_host(certificate, host) for host in settings.hosts)
         or any(binding.matches_ip(certificate, address) for address in settings.ips)
-        or (bool(settings.emails) and _matches_email(certificate.to_cryptography(), settings.emails))
+        or (bool(settings.emails) and _matches_email(certificate, settings.emails))
     )
 
 
-def _matches_email(certificate: x509.Certificate, wanted: tuple[str, ...]) -> bool:
+def _matches_email(certificate: X509, wanted: tuple[str, ...]) -> bool:
     # As X509_check_email does: the alternative names decide if there are any, the subject only otherwise.
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        emails = names.get_values_for_type(x509.RFC822Name)
-    except (x509.ExtensionNotFound, ValueError):
+        extensions = certificate.to_cryptography().extensions
+        emails = extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+            x509.RFC822Name
+        )
+    except x509.ExtensionNotFound:
         emails = []
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return False  # what cannot be read proves nothing
     if not emails:
-        attributes = certificate.subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS)
-        emails = [str(attribute.value) for attribute in attributes]
+        emails = [value for name, value in binding.subject(certificate) if name == "emailAddress"]
     return bool({_folded(email) for email in emails} & {_folded(email) for email in wanted})
 
 
@@ -112,9 +120,11 @@ def _folded(email: str) -> str:
 
 
 def subject_text(certificate: X509) -> str:
-    """A subject as stunnel's log shows it: `CN=other, O=Org, C=PL`, in the certificate's own order."""
-    components = certificate.get_subject().get_components()
-    return ", ".join(f"{key.decode()}={value.decode('utf-8', 'replace')}" for key, value in components)
+    """A subject as stunnel's log shows it: `CN=other, O=Org, C=PL`, in the certificate's own order.
+
+    What would make one value look like two is escaped (RFC 2253, section 2.4).
+    """
+    return ", ".join(f"{name}={_SPECIAL.sub(_ESCAPED, value)}" for name, value in binding.subject(certificate))
 
 
 class _LocalCertificates:
@@ -125,7 +135,8 @@ class _LocalCertificates:
         self._known = _read(Path(settings.ca_file)) if settings.ca_file else frozenset()
 
     def contains(self, certificate: X509) -> bool:
-        der = certificate.to_cryptography().public_bytes(Encoding.DER)
+        # OpenSSL's own bytes: a certificate that cryptography does not parse is no reason for a traceback.
+        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
         return der in self._known or self._in_directory(certificate, der)
 
     def _in_directory(self, certificate: X509, der: bytes) -> bool:
@@ -134,11 +145,12 @@ class _LocalCertificates:
         stem = f"{certificate.subject_name_hash():08x}"
         for number in range(MAX_HASH_COLLISIONS):
             file = self._directory / f"{stem}.{number}"
-            try:
+            if not file.exists():
+                return False
+            # A file that cannot be read proves nothing, and does not hide those after it.
+            with contextlib.suppress(TlsSetupError):
                 if der in _read(file):
                     return True
-            except TlsSetupError:
-                return False
         return False
 
 
