@@ -1,0 +1,50 @@
+"""OpenSSL's errors in the form that log filters match."""
+
+import pytest
+from OpenSSL import SSL
+
+from gtunnel.errors import GtunnelError
+from gtunnel.tls.errors import HandshakeError, TlsSetupError, TlsStreamError, TlsTruncatedError, openssl_reason
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (SSL.Error([("SSL routines", "", "http request")]), "SSL routines::http request"),
+        (SSL.Error([("SSL routines", "ssl3_get_record", "x")]), "SSL routines:ssl3_get_record:x"),
+        (
+            SSL.Error([("PEM routines", "", "no start line"), ("SSL routines", "", "PEM lib")]),
+            "PEM routines::no start line",
+        ),
+        (SSL.Error([("", "", "")]), "SSL routines::unknown reason"),
+        (SSL.Error([]), "protocol error"),
+        (SSL.Error(), "protocol error"),
+        (SSL.SysCallError(-1, "Unexpected EOF"), "Unexpected EOF"),
+    ],
+)
+def test_a_reason_is_the_first_cause(error: SSL.Error, reason: str) -> None:
+    assert openssl_reason(error) == reason
+
+
+def test_a_real_error_s_reason() -> None:
+    with pytest.raises(SSL.Error) as caught:
+        SSL.Context(SSL.TLS_METHOD).set_cipher_list(b"NO-SUCH")
+    assert openssl_reason(caught.value) == "SSL routines::no cipher match"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (TlsSetupError(what="cert = x", reason="why"), "cert = x: why"),
+        (HandshakeError(function="SSL_accept", reason="why"), "SSL_accept: why"),
+        (TlsStreamError(function="SSL_read", reason="why"), "SSL_read: why"),
+    ],
+)
+def test_an_error_says_what_and_why(error: GtunnelError, text: str) -> None:
+    assert str(error) == text
+
+
+def test_truncation_says_what_that_means() -> None:
+    text = str(TlsTruncatedError(function="SSL_read"))
+    assert text.startswith("SSL_read: SSL routines::unexpected eof while reading")
+    assert "truncated" in text
