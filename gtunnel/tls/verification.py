@@ -26,6 +26,12 @@ _ESCAPED = r"\\\g<0>"
 
 Callback = Callable[[SSL.Connection, X509, int, int, int], bool]
 
+# OpenSSL's errors (x509_vfy.h) that only say that the chain leads nowhere: no reproach to a certificate that is
+# installed itself. Everything else about the leaf (expired, not yet valid, made for something else) still counts.
+_UNABLE_TO_GET_ISSUER_CERT_LOCALLY = 20
+_UNABLE_TO_VERIFY_LEAF_SIGNATURE = 21
+_CHAIN_LEADS_NOWHERE = (_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, _UNABLE_TO_VERIFY_LEAF_SIGNATURE)
+
 # A CApath directory holds NAME.0, NAME.1, … for subjects whose hashes collide; more than this many is no accident.
 MAX_HASH_COLLISIONS = 64
 
@@ -58,7 +64,11 @@ def verify_callback(settings: VerificationSettings) -> Callback:
             lines.append((Level.INFO, "Certificate verification disabled"))
             return True
         name = subject_text(certificate)
-        problem = _problem(settings, local, certificate, error if settings.chain and not ok else 0, depth)
+        if not ok and not settings.chain and (depth > 0 or error in _CHAIN_LEADS_NOWHERE):
+            # `verifyPeer` alone: the issuers do not matter, the installed leaf does (as in stunnel).
+            lines.append((Level.INFO, f"CERT: Pre-verification error ignored: {binding.verify_reason(error)}"))
+            error = 0
+        problem = _problem(settings, local, certificate, 0 if ok else error, depth)
         if problem is None:
             # Said once per certificate: OpenSSL comes back with ok=0 for problems that are ignored here.
             if ok:
