@@ -1,0 +1,150 @@
+"""The relay over legs that are lists: every order of events, without sockets."""
+
+import gevent
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gtunnel.conf.settings import Timeouts
+from gtunnel.net.errors import SocketError, WaitTimeoutError
+from gtunnel.net.legs import Scratch
+from gtunnel.net.waiting import Wakeup
+from gtunnel.tunnel.relay import Relay
+
+QUICK = Timeouts(busy=1, close=0.02, connect=1, idle=0.05)
+
+
+class ScriptedLeg:
+    """Gives what its script says, one item a receive: bytes, None (nothing now), b"" (the end), or an error.
+
+    Takes `room` bytes a send, and every other time nothing at all.
+    """
+
+    def __init__(self, script: list[bytes | Exception | None], room: int = 1 << 20) -> None:
+        self.script = list(script)
+        self.room = room
+        self.blocked = False
+        self.taken = bytearray()
+        self.finished = 0
+        self.wants: list[tuple[bool, bool]] = []
+
+    @property
+    def readable(self) -> bool:
+        return bool(self.script)
+
+    def receive(self, buffer: memoryview) -> int | None:
+        item = self.script.pop(0)
+        if isinstance(item, Exception):
+            raise item
+        if item is None:
+            return None
+        rest = item[len(buffer) :]
+        if rest:
+            self.script.insert(0, rest)
+        buffer[: len(item) - len(rest)] = item[: len(buffer)]
+        return len(item) - len(rest)
+
+    def send(self, data: memoryview) -> int:
+        assert not self.finished
+        count = min(self.room, len(data))
+        self.taken += data[:count]
+        self.blocked = count < len(data)
+        return count
+
+    def flush(self) -> bool:
+        self.blocked = False
+        return True
+
+    def finish(self) -> None:
+        self.finished += 1
+
+    def want(self, *, receive: bool, send: bool) -> None:
+        self.wants.append((receive, send))
+
+    def close(self, *, reset: bool) -> None:
+        raise AssertionError(f"the relay does not close (reset={reset})")
+
+
+def run(
+    one: ScriptedLeg, other: ScriptedLeg, timeouts: Timeouts = QUICK, *, room_comes: bool = False
+) -> tuple[bool, Relay]:
+    wakeup = Wakeup()
+    relay = Relay.between(one, other)
+    try:
+        # Then whatever blocks is free again in the next turn.
+        waker = gevent.spawn(_wake_for_ever, wakeup) if room_comes else None
+        ended = relay.run(Scratch(), wakeup, timeouts)
+        if waker is not None:
+            waker.kill()
+        return ended, relay
+    finally:
+        wakeup.close()
+
+
+def _wake_for_ever(wakeup: Wakeup) -> None:
+    while True:
+        gevent.get_hub().loop.run_callback(wakeup._wake)
+        gevent.sleep(0)
+
+
+def test_both_directions_arrive_and_both_ends_are_passed_on() -> None:
+    one, other = ScriptedLeg([b"question", b""]), ScriptedLeg([None, b"answer", b""])
+    ended, relay = run(one, other)
+    assert ended
+    assert (bytes(other.taken), bytes(one.taken)) == (b"question", b"answer")
+    assert (one.finished, other.finished) == (1, 1)
+    assert (relay.forth.count, relay.back.count) == (8, 6)
+
+
+def test_the_end_of_one_direction_leaves_the_other_open() -> None:
+    one, other = ScriptedLeg([b""]), ScriptedLeg([b"late", None, b"later", b""])
+    assert run(one, other)[0]
+    assert bytes(one.taken) == b"latelater"
+
+
+def test_silence_both_ways_is_idle() -> None:
+    with pytest.raises(WaitTimeoutError, match="TIMEOUTidle exceeded: sending reset"):
+        run(ScriptedLeg([None]), ScriptedLeg([None]))
+
+
+def test_silence_of_a_half_closed_connection_ends_it_in_order() -> None:
+    one, other = ScriptedLeg([b"x", b""]), ScriptedLeg([None])
+    ended, _ = run(one, other)
+    assert not ended
+    assert bytes(other.taken) == b"x"
+    assert other.finished == 1
+
+
+def test_an_error_comes_after_all_that_came_before_it() -> None:
+    one, other = ScriptedLeg([b"good", SocketError(operation="x", reason="y")]), ScriptedLeg([None])
+    with pytest.raises(SocketError):
+        run(one, other)
+    assert bytes(other.taken) == b"good"
+    assert other.finished == 0
+
+
+def test_a_blocked_sink_stops_its_source_and_not_the_other_direction() -> None:
+    class Stuck(ScriptedLeg):
+        def flush(self) -> bool:
+            return False
+
+    one, other = ScriptedLeg([b"x" * 10, b"never read"]), Stuck([b"answer", None], room=3)
+    with pytest.raises(WaitTimeoutError):
+        run(one, other)
+    assert one.script == [b"never read"]
+    assert bytes(one.taken) == b"answer"
+    assert one.wants[-1][0] is False
+
+
+chunks = st.lists(st.one_of(st.none(), st.binary(min_size=1, max_size=100)), max_size=8)
+
+
+@settings(deadline=None, max_examples=50)
+@given(chunks, chunks, st.integers(7, 50), st.integers(7, 50))
+def test_any_mixture_of_chunks_and_room_arrives(
+    forth: list[bytes | None], back: list[bytes | None], room: int, other_room: int
+) -> None:
+    one, other = ScriptedLeg([*forth, b""], room), ScriptedLeg([*back, b""], other_room)
+    assert run(one, other, Timeouts(busy=1, close=5, connect=1, idle=5), room_comes=True)[0]
+    assert bytes(other.taken) == b"".join(part for part in forth if part)
+    assert bytes(one.taken) == b"".join(part for part in back if part)

@@ -1,0 +1,65 @@
+"""Compiling services."""
+
+from pathlib import Path
+
+import pytest
+
+from gtunnel.address import HostPort
+from gtunnel.conf.settings import ServiceSettings
+from gtunnel.events import SilentLog
+from gtunnel.net.loops import LoopGuard
+from gtunnel.net.transparency import KeepDestination, Opaque
+from gtunnel.tunnel.service import Service, ServiceError, compile_service
+from gtunnel.wire.steps import Connect, StartTls
+from tests.gtunnel.settings import configuration, service
+from tests.support.certificates import Pki
+
+
+def compiled(settings: ServiceSettings) -> Service:
+    return compile_service(settings, None, LoopGuard(), SilentLog())
+
+
+def test_a_server_shakes_hands_before_anybody_is_connected(pki: Pki) -> None:
+    server = compiled(service(f"accept = 1\nconnect = 2\ncert = {pki.server.pem}"))
+    assert list(server.negotiate()) == [StartTls(), Connect()]
+
+
+def test_a_client_connects_and_then_shakes_hands() -> None:
+    assert list(compiled(service("client = yes\naccept = 1\nconnect = 2")).negotiate()) == [Connect(), StartTls()]
+
+
+def test_every_accept_line_is_a_listener() -> None:
+    specs = compiled(service("client = yes\naccept = 1\naccept = ::1:2\nconnect = 3")).listener_specs()
+    assert [spec.endpoint for spec in specs] == [HostPort("", 1), HostPort("::1", 2)]
+
+
+def test_transparency_decides_listener_and_loop_guard() -> None:
+    opaque = compiled(service("client = yes\naccept = 1\nconnect = 2"))
+    assert isinstance(opaque.transparency, Opaque)
+    assert opaque.outgoing.loops is None
+    keeping = compiled(service("client = yes\naccept = 1\ntransparent = destination"))
+    assert isinstance(keeping.transparency, KeepDestination)
+    assert keeping.outgoing.loops is keeping.transparency.loops
+    assert keeping.listener_specs()[0].transparent
+
+
+def test_the_mark_is_set_where_netsetup_looks_at_it() -> None:
+    conf = configuration("netMark = 0x10/0xf0\n[x]\nclient = yes\naccept = 1\nconnect = 2")
+    marked = compile_service(conf.services[0], conf.net, LoopGuard(), SilentLog())
+    assert marked.outgoing.mark == 0x20
+    assert compiled(conf.services[0]).outgoing.mark == 0
+
+
+def test_local_may_be_a_name() -> None:
+    assert compiled(service("client = yes\naccept = 1\nconnect = 2\nlocal = localhost")).outgoing.local == "127.0.0.1"
+
+
+def test_a_problem_names_the_place_the_service_and_the_file(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.pem"
+    with pytest.raises(ServiceError, match=rf"test\.conf:\d+: Service \[test\]: .*{missing}.*No such file"):
+        compiled(service(f"accept = 1\nconnect = 2\ncert = {missing}"))
+
+
+def test_an_unknown_local_name_is_a_problem_of_the_service() -> None:
+    with pytest.raises(ServiceError, match=r"no-such-host\.invalid"):
+        compiled(service("client = yes\naccept = 1\nconnect = 2\nlocal = no-such-host.invalid"))
