@@ -181,6 +181,7 @@ NET_BACKEND = Single(
     scope=Scope.GLOBAL,
     parse=choice(NetBackend),
     default=NetBackend.AUTO,
+    works_for=(NetBackend.AUTO, NetBackend.IPTABLES),
     metavar="auto|iptables|nftables",
     help="what netsetup writes firewall rules with",
     since="gtunnel 0.1",

@@ -103,7 +103,7 @@ def test_what_is_said() -> None:
     settings = process(
         *("chroot = /jail", "setuid = root", "setgid = 0", "pid = /run/p", "output = /log", "log = Overwrite"),
         *("syslog = no", "foreground = quiet", "service = mail", "debug = local0.7", "workers = 3"),
-        *("netBackend = nftables", "netMark = 0x10/0xf0", "netTable = 7", "netPriority = 9"),
+        *("netBackend = iptables", "netMark = 0x10/0xf0", "netTable = 7", "netPriority = 9"),
     )
     assert (settings.process.chroot, settings.process.user, settings.process.group) == ("/jail", "root", "0")
     assert (settings.process.pid_file, settings.process.workers) == ("/run/p", 3)
@@ -111,7 +111,7 @@ def test_what_is_said() -> None:
     assert (settings.output.ident, settings.output.foreground) == ("mail", Foreground.QUIET)
     assert (settings.log.facility, settings.log.level) == ("local0", Level.DEBUG)
     assert settings.services[0].log == settings.log
-    assert (settings.net.backend, settings.net.mark, settings.net.own_mark) == (NetBackend.NFTABLES, 0x10, 0x20)
+    assert (settings.net.backend, settings.net.mark, settings.net.own_mark) == (NetBackend.IPTABLES, 0x10, 0x20)
     assert (settings.net.table, settings.net.priority) == (7, 9)
 
 
@@ -121,7 +121,7 @@ def test_an_empty_pid_is_no_pid_file_and_the_last_line_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["chroot =", "output =", "setuid = nobody-at-all", "foreground = maybe", "netPriority = 32764"]
+    "line", ["chroot =", "output =", "setuid = nobody-at-all", "foreground = maybe", "netPriority = 32764", "netBackend = nftables"]
 )
 def test_bad_values_are_told_with_their_line(line: str) -> None:
     (reason,) = reasons(line + "\n[c]\nclient = yes\naccept = 1\nconnect = 2\n")
