@@ -121,7 +121,11 @@ def test_an_empty_pid_is_no_pid_file_and_the_last_line_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["chroot =", "output =", "setuid = nobody-at-all", "foreground = maybe", "netPriority = 32764", "netBackend = nftables"]
+    "line",
+    [
+        *("chroot =", "output =", "setuid = nobody-at-all", "foreground = maybe"),
+        *("netPriority = 32764", "netBackend = nftables"),
+    ],
 )
 def test_bad_values_are_told_with_their_line(line: str) -> None:
     (reason,) = reasons(line + "\n[c]\nclient = yes\naccept = 1\nconnect = 2\n")
