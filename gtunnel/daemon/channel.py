@@ -4,10 +4,12 @@ The same pair tells each of them that the other is gone: it reads as ended. An a
 descriptor of an anonymous file (SCM_RIGHTS), so that no pipe can fill up between them.
 """
 
+import contextlib
 import enum
 import json
 import os
 import socket
+from time import monotonic
 from typing import Any, Final
 
 # A worker that is busy answers in its next turn; one that hangs must not hang the supervisor.
@@ -57,18 +59,41 @@ def answer(end: socket.socket, lines: list[dict[str, Any]]) -> None:
 
 def ask(end: socket.socket) -> list[dict[str, Any]]:
     """Ask LIST and wait for the answer, `ANSWER_SECONDS` at most; empty if none comes."""
-    if not say(end, Word.LIST):
-        return []
-    end.settimeout(ANSWER_SECONDS)
+    deadline = monotonic() + ANSWER_SECONDS
     try:
-        word, descriptors, _, _ = socket.recv_fds(end, 1, 1)
-        if word != Word.ANSWER.value or not descriptors:
+        _discard(end)
+        if not say(end, Word.LIST):
             return []
-        with os.fdopen(descriptors[0], "rb") as file:
-            file.seek(0)
-            lines: list[dict[str, Any]] = json.loads(file.read())
-            return lines
+        while True:
+            end.settimeout(max(0.001, deadline - monotonic()))
+            data, descriptors, _, _ = socket.recv_fds(end, 1, 1)
+            if data != Word.READY.value:
+                return _lines(descriptors)
     except (OSError, ValueError):
         return []
     finally:
         end.settimeout(None)
+
+
+def _discard(end: socket.socket) -> None:
+    """Forget what came unasked: READY of a worker that nobody waited for, an answer that was too late for its question.
+
+    What stands first in the queue would otherwise be taken for the answer, this time and for ever after.
+    """
+    end.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(end, 1, 1)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if not data:
+                return
+
+
+def _lines(descriptors: list[int]) -> list[dict[str, Any]]:
+    if not descriptors:
+        return []
+    with os.fdopen(descriptors[0], "rb") as file:
+        file.seek(0)
+        lines: list[dict[str, Any]] = json.loads(file.read())
+        return lines
