@@ -17,6 +17,7 @@ from gtunnel.daemon.channel import Word
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.log import Journal
 from gtunnel.events import Level, Log
+from gtunnel.net.errors import errno_text
 from gtunnel.tunnel.shared import SharedCounter
 
 # From fork to accepting takes a tenth of this on a busy machine.
@@ -83,12 +84,24 @@ class Crew:
         return tuple(self._members.values())
 
     def hire(self, generation: Generation, count: int, shared: Shared) -> list[Member]:
-        """Fork `count` workers for a generation."""
-        return [self._fork(generation, shared) for _ in range(count)]
+        """Fork `count` workers for a generation. Fewer come where the kernel allows no more, and the log says so."""
+        hired: list[Member] = []
+        try:
+            while len(hired) < count:
+                hired.append(self._fork(generation, shared))
+        except OSError as error:
+            # A limit on processes, memory or descriptors: what runs goes on.
+            shared.log.write(Level.ERR, f"Cannot start a worker: {errno_text(error)}")
+        return hired
 
     def _fork(self, generation: Generation, shared: Shared) -> Member:
         ours, theirs = channel.pair()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             ours.close()
             # Another worker's channel held here would hide the supervisor's death from it.
@@ -152,11 +165,14 @@ class Crew:
 
     def reap(self) -> list[tuple[Member, int]]:
         """Bury who has died: the member and its wait status."""
+        return self._reap(set(self._members))
+
+    def _reap(self, pids: set[int]) -> list[tuple[Member, int]]:
         dead: list[tuple[Member, int]] = []
-        for pid, member in list(self._members.items()):
+        for pid in self._left(pids):
             found, status = self._wait(pid)
             if found:
-                del self._members[pid]
+                member = self._members.pop(pid)
                 member.end.close()
                 dead.append((member, status))
         return dead
@@ -169,19 +185,19 @@ class Crew:
             return pid, 0
 
     def dismiss(self, members: Iterable[Member], log: Log) -> None:
-        """Stop workers: ask, wait `STOP_SECONDS`, then kill."""
+        """Stop workers: ask, wait `STOP_SECONDS`, then kill. Others that die meanwhile are left for `reap`."""
         leaving = {member.pid for member in members}
         self._signal(leaving, signal.SIGTERM)
         deadline = monotonic() + STOP_SECONDS
         while self._left(leaving) and monotonic() < deadline:
-            self.reap()
+            self._reap(leaving)
             sleep(_POLL_SECONDS)
         stuck = self._left(leaving)
         for pid in stuck:
             log.write(Level.WARNING, f"Worker {pid} did not stop within {STOP_SECONDS:.0f} seconds: killed")
         self._signal(stuck, signal.SIGKILL)
         while self._left(stuck):
-            self.reap()
+            self._reap(stuck)
             sleep(_POLL_SECONDS)
 
     def _left(self, pids: set[int]) -> set[int]:

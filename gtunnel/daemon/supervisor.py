@@ -5,6 +5,7 @@ It never uses gevent: it waits for signals (`sigtimedwait`), so nothing happens 
 
 import os
 import signal
+import traceback
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
@@ -15,6 +16,7 @@ from gtunnel.daemon import generation as generations
 from gtunnel.daemon.crew import SIGNALS, Crew, Member, Shared
 from gtunnel.daemon.generation import Generation, GenerationError
 from gtunnel.daemon.log import DescriptorSink, Journal, JournalLog, LogFileError, open_journal, truncate
+from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tunnel.shared import SharedCounter
@@ -35,6 +37,8 @@ class Supervisor:
         self._load = load
         self._generation = generation
         self._journal = journal
+        # `foreground` is not reloaded (manual, SIGNALS): what the process was started with holds.
+        self._foreground = generation.configuration.output.foreground
         self._descriptors = descriptors
         self._log: Log = JournalLog(journal, generation.configuration.log.level)
         self._sequence = SharedCounter()
@@ -47,7 +51,7 @@ class Supervisor:
         """Hire the first workers; `after_fork` runs in each of them. False if they do not come up."""
         self._after_fork = after_fork
         members = self._hire(self._generation, self._journal, self._log)
-        if not self._crew.await_ready(members):
+        if not self._ready(members, self._generation):
             self._log.write(Level.CRIT, "The workers did not start")
             self._crew.dismiss(self._crew.members, self._log)
             return False
@@ -86,11 +90,16 @@ class Supervisor:
         shared = Shared(journal, log, self._sequence, self._descriptors, self._after_fork)
         return self._crew.hire(generation, count or worker_count(generation.configuration), shared)
 
+    def _ready(self, members: list[Member], generation: Generation) -> bool:
+        return len(members) == worker_count(generation.configuration) and self._crew.await_ready(members)
+
     def _look_after_workers(self) -> None:
         for member, status in self._crew.reap():
-            if member.draining:
-                continue
             how = f"signal {-code}" if (code := os.waitstatus_to_exitcode(status)) < 0 else f"status {code}"
+            if member.draining:
+                if code:
+                    self._log.write(Level.ERR, f"Draining worker {member.pid} died ({how}) with its connections")
+                continue
             self._log.write(Level.ERR, f"Worker {member.pid} died ({how}), and its connections with it: replaced")
             short = monotonic() - member.started < _SHORT_LIFE_SECONDS
             self._patience = min(MAX_PATIENCE_SECONDS, max(1.0, self._patience * 2)) if short else 0.0
@@ -102,8 +111,8 @@ class Supervisor:
         self._hire_at = None
         present = sum(not member.draining for member in self._crew.members)
         missing = worker_count(self._generation.configuration) - present
-        if missing > 0:
-            self._hire(self._generation, self._journal, self._log, missing)
+        if missing > 0 and len(self._hire(self._generation, self._journal, self._log, missing)) < missing:
+            self._hire_at = monotonic() + MAX_PATIENCE_SECONDS
 
     def _reload(self) -> None:
         """Build the next generation; let it take over when it accepts, and go on with this one otherwise."""
@@ -112,34 +121,37 @@ class Supervisor:
         except (GenerationError, ConfigError):
             self._log.write(Level.ERR, "Failed to reload the configuration file")
             return
-        except LogFileError as error:
+        except GtunnelError as error:
             self._log.write(Level.ERR, f"{error}: Failed to reload the configuration file")
+            return
+        except Exception:  # noqa: BLE001 - a bug: the old configuration goes on all the same
+            for line in traceback.format_exc().splitlines():
+                self._log.write(Level.ERR, f"INTERNAL ERROR: {line}")
+            self._log.write(Level.ERR, "Failed to reload the configuration file")
             return
         log = JournalLog(journal, generation.configuration.log.level)
         old_members = [member for member in self._crew.members if not member.draining]
         members = self._hire(generation, journal, log)
-        if not self._crew.await_ready(members):
-            for member in members:
-                member.draining = True  # not to be replaced
+        if not self._ready(members, generation):
             self._crew.dismiss(members, self._log)
             generation.close_all_but(self._generation.listening)
+            journal.close()
             self._log.write(Level.ERR, "The new workers did not start: Failed to reload the configuration file")
             return
         self._crew.drain(old_members)
         self._generation.close_all_but(generation.listening)
+        self._journal.close()
         self._generation, self._journal, self._log = generation, journal, log
         log.write(Level.INFO, "Accepting new connections")
 
     def _next_generation(self) -> tuple[Journal, Generation]:
         configuration = self._load(self._log)
-        # What the manual says is not reloaded goes on as it was.
-        foreground = self._generation.configuration.output.foreground
         loops = LoopGuard()
         journal = Journal(())
         services = generations.compile_services(configuration, loops, journal, self._log)
         generation = generations.bind(configuration, services, self._generation, self._log)
         try:
-            journal.become(start_journal(configuration, foreground))
+            journal.become(start_journal(configuration, self._foreground))
         except LogFileError:
             generation.close_all_but(self._generation.listening)
             raise
