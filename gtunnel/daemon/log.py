@@ -18,7 +18,7 @@ from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 
 _FILE_MODE: Final = 0o640
-# A line longer than a pipe's atomic write could mix with another process's.
+# Bytes. A line longer than a pipe's atomic write (4096) could mix with another process's.
 MAX_LINE: Final = 4000
 
 
@@ -83,7 +83,7 @@ class FileSink:
 
 
 class SyslogSink:
-    """syslog(3). The connection to the system logger is made at once, so that it outlives a chroot."""
+    """syslog(3). The process has one connection to the system logger. It is made at once, and outlives a chroot."""
 
     def __init__(self, ident: str, facility: str) -> None:
         code = getattr(syslog, f"LOG_{facility.upper()}", syslog.LOG_DAEMON)
@@ -115,6 +115,10 @@ class Journal:
         for sink in old:
             if isinstance(sink, FileSink) and sink not in self._sinks:
                 sink.close()
+
+    def close(self) -> None:
+        """Let go of all sinks, and of the files that they own; lines go nowhere then."""
+        self.become(Journal(()))
 
     def write(self, level: Level, identifier: str, message: str) -> None:
         """Write one line to all sinks."""
@@ -185,6 +189,12 @@ def open_journal(output: LogOutput, log: LogSettings) -> Journal:
     return Journal(sinks)
 
 
+def connect_syslog(output: LogOutput, log: LogSettings) -> None:
+    """Connect to the system logger where the configuration wants it: the last chance to before a chroot."""
+    if output.syslog:
+        SyslogSink(output.ident, log.facility)
+
+
 def truncate(file: str) -> None:
     """Empty a log file (`log = overwrite`). Raises `LogFileError`."""
     os.close(_open(file, truncate=True))
@@ -192,10 +202,13 @@ def truncate(file: str) -> None:
 
 def printable(text: str) -> str:
     """Escape what could forge a line or drive a terminal: control characters, and everything not printable."""
-    if text.isprintable() and len(text) <= MAX_LINE:
-        return text
-    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-    return escaped if len(escaped) <= MAX_LINE else escaped[:MAX_LINE] + "..."
+    escaped = text
+    if not text.isprintable():
+        escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    # A character has at most four bytes: short lines, nearly all, are not measured.
+    if len(escaped) * 4 <= MAX_LINE or len(encoded := escaped.encode()) <= MAX_LINE:
+        return escaped
+    return encoded[:MAX_LINE].decode(errors="ignore") + "..."
 
 
 def _mark(level: Level) -> str:

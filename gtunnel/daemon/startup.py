@@ -21,7 +21,7 @@ from gtunnel.daemon import privileges
 from gtunnel.daemon.crew import SIGNALS, preload
 from gtunnel.daemon.detach import Detached, detach
 from gtunnel.daemon.generation import Generation
-from gtunnel.daemon.log import FileSink, Journal, JournalLog, StartupLog
+from gtunnel.daemon.log import FileSink, Journal, JournalLog, StartupLog, connect_syslog
 from gtunnel.daemon.pidfile import PidFile
 from gtunnel.daemon.supervisor import Supervisor, start_journal
 from gtunnel.errors import GtunnelError
@@ -38,9 +38,6 @@ def run(load: Load, source: str) -> int:
     """Run the daemon; returns the exit status when it ends. `source` names the configuration in the log."""
     log = StartupLog()
     _banner(log)
-    # From here on signals wait until the supervisor looks at them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
     def load_logged(to: Log) -> Configuration:
         return _load(load, source, to)
@@ -53,12 +50,14 @@ def run(load: Load, source: str) -> int:
         log.write(Level.NOTICE, "Configuration successful")
         generation = generations.bind(configuration, services, None, log)
         preload()
+        _hold_signals()
         detached = detach() if configuration.output.foreground is Foreground.NO else None
     except GtunnelError as error:
         return _complain(log, error)
     try:
         pid_file = _settle(configuration, identity, journal)
     except GtunnelError as error:
+        generation.close_all_but(())
         return _complain(log, error)
     log.replay(JournalLog(journal, configuration.log.level))
     supervisor = Supervisor(load_logged, generation, journal, descriptors=raise_descriptor_limit())
@@ -87,6 +86,7 @@ def _settle(
 ) -> PidFile | None:
     """chroot, log, pid file, privileges. Raises `GtunnelError`."""
     process = configuration.process
+    connect_syslog(configuration.output, configuration.log)
     if process.chroot is not None:
         privileges.enter_root(process.chroot)
     journal.become(start_journal(configuration, configuration.output.foreground))
@@ -97,6 +97,14 @@ def _settle(
     pid_file = PidFile(process.pid_file, identity) if process.pid_file is not None else None
     privileges.become(identity)
     return pid_file
+
+
+def _hold_signals() -> None:
+    """From here on signals wait until the supervisor looks at them. Until here they end the process, as anybody's."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # Whoever started us may have ignored it, and then the kernel would not tell us of a worker's end (wait(2)).
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _load(load: Load, source: str, log: Log) -> Configuration:
