@@ -49,6 +49,9 @@ def become(identity: Identity) -> None:
             # "clear all other groups" (manual, setgid)
             os.setgroups([identity.group])
             os.setresgid(identity.group, identity.group, identity.group)
+        elif identity.user is not None:
+            # A number without an account has no group to become; those of root are not for it all the same.
+            os.setgroups([])
     except OSError as error:
         raise PrivilegeError(option="setgid", value=identity.group, reason=error.strerror) from error
     try:
