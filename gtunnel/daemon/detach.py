@@ -4,6 +4,7 @@ The first process stays until the daemon serves or has failed, so that the exit 
 start.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 
@@ -21,7 +22,9 @@ class Detached:
 
     def ready(self) -> None:
         """Let the first process exit with 0, and let go of the terminal."""
-        os.write(self._report, b"0")
+        # Somebody may have ended the process that waits; that is no reason to stop serving.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._report, b"0")
         self.release()
 
     def release(self) -> None:
