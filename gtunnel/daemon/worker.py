@@ -20,6 +20,7 @@ from gtunnel.daemon.channel import Word
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.log import Journal, LogFileError
 from gtunnel.events import Level, Log
+from gtunnel.net.errors import errno_text
 from gtunnel.net.limits import connections_within
 from gtunnel.tunnel.acceptor import Acceptor
 from gtunnel.tunnel.connection import Workplace
@@ -110,5 +111,6 @@ class Worker:
             )
         try:
             channel.answer(self._end, lines)
-        except OSError:
-            self._done.set()
+        except OSError as error:
+            # Nothing to serve worse for: if the supervisor is gone, `_listen` hears that.
+            self._log.write(Level.WARNING, f"Cannot list the connections: {errno_text(error)}")
