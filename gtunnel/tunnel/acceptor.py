@@ -7,6 +7,7 @@ another worker) until one has ended: accepting is delayed, not failed.
 
 import errno
 import socket
+from time import monotonic
 from typing import Any, Final
 
 import gevent
@@ -24,6 +25,8 @@ from gtunnel.tunnel.service import Service
 BURST: Final = 16
 # How long to wait after the kernel ran out of something that no counting foretold (system-wide limits, memory).
 PAUSE_SECONDS: Final = 0.5
+# A full worker is full again with every connection that ends: it says so this often.
+COMPLAINT_SECONDS: Final = 60.0
 
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -41,6 +44,7 @@ class Acceptor:
         self._greenlets: set[gevent.Greenlet[..., None]] = set()
         self._open = False
         self._full = False
+        self._complained = -COMPLAINT_SECONDS
         self._pause: Any = None
 
     def add(self, listening: ListeningSocket, service: Service) -> None:
@@ -112,6 +116,10 @@ class Acceptor:
     def _fill_up(self) -> None:
         self._full = True
         self._suspend()
+        now = monotonic()
+        if now - self._complained < COMPLAINT_SECONDS:
+            return
+        self._complained = now
         self._log.write(
             Level.WARNING, f"{self._room} connections are all that the descriptor limit allows: accepting is delayed"
         )
