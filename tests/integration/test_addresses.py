@@ -245,8 +245,9 @@ def test_both_modes_in_one_file_as_the_manual_has_it(
 ) -> None:
     inner, outer = free_port(), free_port()
     gtunnel(
-        f"verifyChain = yes\nCAfile = {pki.ca}\n\n"
+        f"verifyChain = yes\nCAfile = {pki.ca}\n"
         f"[out]\nclient = yes\ncheckHost = localhost\naccept = 127.0.0.1:{outer}\nconnect = 127.0.0.1:{inner}\n"
-        f"[in]\naccept = 127.0.0.1:{inner}\nconnect = {echo.endpoint}\ncert = {pki.server.pem}\nverifyChain = no\nrequireCert = no\n"
+        f"[in]\naccept = 127.0.0.1:{inner}\nconnect = {echo.endpoint}\ncert = {pki.server.pem}\n"
+        "verifyChain = no\nrequireCert = no\n"
     )
     assert send_and_end(outer, b"defaults first") == b"defaults first"
