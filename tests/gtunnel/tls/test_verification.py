@@ -160,7 +160,17 @@ def test_trust_can_stand_in_a_directory(pki: Pki, version: str) -> None:
     assert meeting.error(meeting.client) == f"SSL_connect: {FAILED}"
 
 
-@pytest.mark.parametrize("name", ["server", "stranger_server", "self_signed", "expired"])
+def test_a_pinned_certificate_that_has_expired_is_refused(pki: Pki, version: str, tmp_path: Path) -> None:
+    # As in stunnel4: only what is wrong with its issuers is forgiven (tests/integration/test_verification.py).
+    meeting = client_meets([trusting(pki.expired, to=tmp_path), "verifyPeer = yes"], pki.expired, version)
+    assert meeting.error(meeting.client) == f"SSL_connect: {FAILED}"
+    assert verdicts(meeting.client)[-2:] == [
+        "CERT: Pre-verification error: certificate has expired",
+        "Rejected by CERT at depth=0: CN=localhost",
+    ]
+
+
+@pytest.mark.parametrize("name", ["server", "stranger_server", "self_signed"])
 def test_a_pinned_certificate_needs_no_chain(pki: Pki, version: str, tmp_path: Path, name: str) -> None:
     peer: Identity = getattr(pki, name)
     meeting = client_meets([trusting(peer, to=tmp_path), "verifyPeer = yes"], peer, version)
@@ -175,7 +185,8 @@ def test_only_the_pinned_certificate_is_good_whatever_it_says(
     demands = [trusting(pki.server, ca=pki.ca, to=tmp_path), "verifyPeer = yes"]
     meeting = client_meets(demands, getattr(pki, name), version)
     assert meeting.error(meeting.client) == f"SSL_connect: {FAILED}"
-    assert verdicts(meeting.client)[-2:] == [f"CERT: {NOT_LOCAL}", "Rejected by CERT at depth=0: CN=localhost"]
+    reason = "Pre-verification error: self-signed certificate" if name == "self_signed" else NOT_LOCAL
+    assert verdicts(meeting.client)[-2:] == [f"CERT: {reason}", "Rejected by CERT at depth=0: CN=localhost"]
 
 
 def test_a_pinned_certificate_is_accepted_once_in_the_log(pki: Pki, version: str, tmp_path: Path) -> None:
