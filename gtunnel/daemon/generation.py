@@ -48,6 +48,13 @@ class Generation:
             if binding.listening.sock.fileno() not in numbers:
                 binding.listening.close()
 
+    def let_go_of_all_but(self, kept: Iterable[ListeningSocket]) -> None:
+        """Close this process's copies only: what was forked from the owner does, and the files of Unix sockets stay."""
+        numbers = {listening.sock.fileno() for listening in kept}
+        for listening in self.listening:
+            if listening.sock.fileno() not in numbers:
+                listening.sock.close()
+
     @property
     def listening(self) -> tuple[ListeningSocket, ...]:
         """All its listening sockets."""

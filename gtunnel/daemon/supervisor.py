@@ -87,8 +87,23 @@ class Supervisor:
         self._generation.close_all_but(())
 
     def _hire(self, generation: Generation, journal: Journal, log: Log, count: int | None = None) -> list[Member]:
-        shared = Shared(journal, log, self._sequence, self._descriptors, self._after_fork)
+        def after_fork() -> None:
+            self._leave_behind(generation, journal)
+
+        shared = Shared(journal, log, self._sequence, self._descriptors, after_fork)
         return self._crew.hire(generation, count or worker_count(generation.configuration), shared)
+
+    def _leave_behind(self, generation: Generation, journal: Journal) -> None:
+        """In a new worker: let go of what only the generation before needs.
+
+        On a reload that one is still here when the next one's workers are forked. A listening socket that the new
+        configuration dropped would stay open in them: clients would wait in its backlog for ever, and nobody could
+        listen on that address again.
+        """
+        self._after_fork()
+        self._generation.let_go_of_all_but(generation.listening)
+        if journal is not self._journal:
+            self._journal.close()
 
     def _ready(self, members: list[Member], generation: Generation) -> bool:
         return len(members) == worker_count(generation.configuration) and self._crew.await_ready(members)
