@@ -59,6 +59,9 @@ class Watch:
 
     def poll(self) -> bool:
         """Look at the interest without waiting; True if anything was ready."""
+        if not self._armed:
+            # poll(2) tells of errors unasked. Whoever does not care would be woken by them again and again.
+            return False
         poller = select.poll()
         mask = (select.POLLIN if self._armed & READ else 0) | (select.POLLOUT if self._armed & WRITE else 0)
         poller.register(self.fd, mask)
