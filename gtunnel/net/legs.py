@@ -180,22 +180,25 @@ class TlsLeg:
                 # The peer's first data may have come in the same segment as its last handshake message.
                 self._more = True
                 return
-            if not done and flushed and self._fill() is not None:
+            left = deadline - monotonic()
+            if left > 0 and not done and flushed and self._fill() is not None:
+                # A peer that sends faster than we read must not keep others waiting.
+                self._wakeup.rest()
                 continue
             plain.want(receive=flushed, send=not flushed)
-            if not self._wakeup.wait(deadline - monotonic()):
+            if left <= 0 or not self._wakeup.wait(left):
                 raise WaitTimeoutError(waiting="ssl_start", option="TIMEOUTbusy", consequence="sending reset")
 
     def receive(self, buffer: memoryview) -> int | None:
         """See `Leg`. Also raises `TlsTruncatedError`, once all that had come was read."""
         if self._failure is not None:
             raise self._failure
-        while True:
+        count = self._decrypt(buffer)
+        if not count and not self._engine.ended and self._fill() is not None:
             count = self._decrypt(buffer)
-            if count or self._engine.ended:
-                return count
-            if self._fill() is None:
-                return None
+        # Once only: a peer may send records without data (key updates) as fast as we read them. While the socket has
+        # more the leg stays readable, and others get their turn in between.
+        return count if count or self._engine.ended else None
 
     def _decrypt(self, buffer: memoryview) -> int:
         engine = self._engine
@@ -265,7 +268,8 @@ class TlsLeg:
 
     def want(self, *, receive: bool, send: bool) -> None:
         """See `Leg`. A starved engine waits for the peer, not for room in the kernel."""
-        self._plain.want(receive=receive or self._starved, send=bool(self._backlog) or (send and not self._starved))
+        # Only a receive feeds a starved engine. Where none is due (its sink is full), input would wake us in vain for ever.
+        self._plain.want(receive=receive, send=bool(self._backlog) or (send and not self._starved))
 
     def close(self, *, reset: bool) -> None:
         """See `Leg`."""
