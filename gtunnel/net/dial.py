@@ -85,6 +85,7 @@ class _Attempt:
         address = self._address
         sock = socket.socket(socket.AF_UNIX if isinstance(address, UnixPath) else address.family, socket.SOCK_STREAM)
         leg: PlainLeg | None = None
+        local: SocketAddress | None = None
         try:
             sock.setblocking(False)
             self._prepare(sock)
@@ -97,6 +98,7 @@ class _Attempt:
             if result != 0:
                 raise OSError(result, "connect")  # noqa: TRY301 - told apart from other failures by the caller
         except BaseException:
+            self._forget(local)
             if leg is None:
                 sock.close()
             else:
@@ -118,6 +120,11 @@ class _Attempt:
         if self._settings.loops is not None and local is not None and isinstance(self._address, SocketAddress):
             self._settings.loops.note(local, self._address)
         return local
+
+    def _forget(self, local: SocketAddress | None) -> None:
+        """A client that comes from the same port later (`transparent = both`: its own) is no loop."""
+        if self._settings.loops is not None and local is not None and isinstance(self._address, SocketAddress):
+            self._settings.loops.forget(local, self._address)
 
     def _finish(self, leg: PlainLeg) -> int:
         """Wait until a started connect has ended; its errno, or 0."""
