@@ -50,16 +50,17 @@ def listen(spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> List
     except GtunnelError as error:
         raise ListenError(address=spec.endpoint, reason=error) from error
     if isinstance(address, UnixPath):
-        family, bind_to = socket.AF_UNIX, address.path
         _remove_stale(address.path)
-        sock = socket.socket(family, socket.SOCK_STREAM)
-    else:
-        sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        # Fails where the kernel has no IPv6, or no more descriptors.
+        sock = socket.socket(socket.AF_UNIX if isinstance(address, UnixPath) else address.family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise ListenError(address=spec.endpoint, reason=errno_text(error)) from error
     try:
         sock.setblocking(False)
         sockopts.apply(sock, spec.options, "accept", log)
         strategy.prepare_listener(sock)
-        sock.bind(bind_to if isinstance(address, UnixPath) else address.sockaddr)
+        sock.bind(address.path if isinstance(address, UnixPath) else address.sockaddr)
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
