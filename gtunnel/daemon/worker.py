@@ -41,7 +41,8 @@ class Worker:
         self._generation = generation
         self._end = end
         self._workplace = Workplace(sequence)
-        self._room = connections_within(descriptors, listeners=len(generation.bindings))
+        # Each service has a counter as well as a listener.
+        self._room = connections_within(descriptors, listeners=2 * len(generation.bindings))
         self._done = Event()
         self._draining = False
 

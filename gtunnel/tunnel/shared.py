@@ -1,6 +1,6 @@
 """Numbers that all workers count together: connection ids, and whose turn it is in a round robin.
 
-A counter is eight bytes of shared memory, guarded by a record lock on an anonymous file. The kernel drops the lock of a
+A counter is eight bytes of shared memory, guarded by a record lock on an anonymous, empty file. The kernel drops the lock of a
 process that dies, so a worker that is killed while counting stops nobody.
 """
 
@@ -18,8 +18,8 @@ class SharedCounter:
 
     def __init__(self) -> None:
         self._fd = os.memfd_create("gtunnel-counter", os.MFD_CLOEXEC)
-        os.ftruncate(self._fd, _VALUE.size)
-        self._memory = mmap.mmap(self._fd, _VALUE.size)
+        # Anonymous memory: of a file's, Python would keep a second descriptor open.
+        self._memory = mmap.mmap(-1, _VALUE.size)
 
     def next(self) -> int:
         """The next number; every process gets another one."""
