@@ -268,7 +268,7 @@ class TlsLeg:
 
     def want(self, *, receive: bool, send: bool) -> None:
         """See `Leg`. A starved engine waits for the peer, not for room in the kernel."""
-        # Only a receive feeds a starved engine. Where none is due (its sink is full), input would wake us in vain for ever.
+        # Only a receive feeds a starved engine. Where none is due (its sink is full), input would wake us in vain.
         self._plain.want(receive=receive, send=bool(self._backlog) or (send and not self._starved))
 
     def close(self, *, reset: bool) -> None:

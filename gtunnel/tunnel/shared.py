@@ -1,7 +1,7 @@
 """Numbers that all workers count together: connection ids, and whose turn it is in a round robin.
 
-A counter is eight bytes of shared memory, guarded by a record lock on an anonymous, empty file. The kernel drops the lock of a
-process that dies, so a worker that is killed while counting stops nobody.
+A counter is eight bytes of shared memory, guarded by a record lock on an empty file without a name. The kernel drops
+the lock of a process that dies, so a worker that is killed while counting stops nobody.
 """
 
 import fcntl
