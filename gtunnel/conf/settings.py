@@ -284,8 +284,15 @@ class Configuration:
 
     @property
     def marks_sockets(self) -> bool:
-        """Whether outgoing sockets carry our mark: only where netsetup's rules look at it."""
-        return any(service.capture is not None or service.transparency.source for service in self.services)
+        """Whether outgoing sockets carry our mark: only where netsetup's rules look at it.
+
+        They do to lead servers' answers to clients back to us (`source`), and to leave our own traffic out
+        (`captureLocal`). Setting a mark takes rights that REDIRECT alone does without.
+        """
+        return any(
+            service.transparency.source or (service.capture is not None and service.capture.local)
+            for service in self.services
+        )
 
 
 __all__ = [

@@ -4,6 +4,7 @@ Everything is built before anything is changed, and whatever fails leaves the ol
 sockets of addresses that both generations want are shared: no connection is lost in between.
 """
 
+import contextlib
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -120,20 +121,32 @@ def _adapt(generation: Generation, created: list[ListeningSocket], log: Log) -> 
     for binding in generation.bindings:
         if binding.listening not in created:
             sockopts.apply(binding.listening.sock, binding.service.settings.sockets.accept, "accept", log)
-            binding.service.transparency.prepare_listener(binding.listening.sock)
+            # What the socket was given when it was made stays, also where we may not give it any more (setuid).
+            with contextlib.suppress(PermissionError):
+                binding.service.transparency.prepare_listener(binding.listening.sock)
 
 
 def _demand_rights(settings: ServiceSettings, process: ProcessSettings) -> None:
-    """`transparent = source` must be able to use foreign addresses, after setuid as well (manual)."""
-    if not settings.transparency.source:
+    """What uses foreign addresses or marks its sockets must be able to for each connection: after setuid as well."""
+    wanted = _needs_rights(settings)
+    if wanted is None:
         return
     reason = None
     if process.user not in (None, "root", "0"):
-        reason = "transparent = source needs root, so setuid must not be set"
+        reason = f"{wanted} needs root, so setuid must not be set"
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         try:
             sockopts.set_transparent(probe)
         except OSError:
-            reason = "transparent = source needs root (CAP_NET_ADMIN or CAP_NET_RAW)"
+            reason = f"{wanted} needs root (CAP_NET_ADMIN or CAP_NET_RAW)"
     if reason is not None:
         raise ServiceError(place=settings.place, service=settings.name, reason=reason)
+
+
+def _needs_rights(settings: ServiceSettings) -> str | None:
+    """The option that needs them."""
+    if settings.transparency.source:
+        return f"transparent = {settings.transparency.value}"
+    if settings.capture is not None and settings.capture.local:
+        return "captureLocal = yes"
+    return None

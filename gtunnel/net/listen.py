@@ -11,7 +11,7 @@ from pathlib import Path
 from gtunnel.address import Endpoint, SocketAddress, UnixPath, from_sockaddr
 from gtunnel.conf.settings import SocketOption
 from gtunnel.errors import GtunnelError
-from gtunnel.events import Log
+from gtunnel.events import Level, Log
 from gtunnel.net import names, sockopts
 from gtunnel.net.errors import ListenError, errno_text
 from gtunnel.net.transparency import TransparencyStrategy
@@ -59,7 +59,7 @@ def listen(spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> List
     try:
         sock.setblocking(False)
         sockopts.apply(sock, spec.options, "accept", log)
-        strategy.prepare_listener(sock)
+        _prepare(sock, spec, strategy, log)
         sock.bind(address.path if isinstance(address, UnixPath) else address.sockaddr)
         sock.listen(BACKLOG)
     except OSError as error:
@@ -69,6 +69,15 @@ def listen(spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> List
         # Port 0 was given a number.
         address = from_sockaddr(sock.getsockname()) or address
     return ListeningSocket(spec, sock, address)
+
+
+def _prepare(sock: socket.socket, spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> None:
+    try:
+        strategy.prepare_listener(sock)
+    except PermissionError as error:
+        # No reason to stop: REDIRECT and DNAT do without, and an ordinary user may be given their traffic.
+        reason = f"IP_TRANSPARENT: {errno_text(error)}"
+        log.write(Level.WARNING, f"{spec.endpoint}: {reason}: what TPROXY hands over will not arrive here")
 
 
 def _remove_stale(path: str) -> None:

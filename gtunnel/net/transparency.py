@@ -10,7 +10,6 @@ A connection that was made to the listener itself has no other destination; pass
 itself, for ever. That is refused, and so is a connection that gtunnel itself made and the rules caught (`LoopGuard`).
 """
 
-import contextlib
 import errno
 import socket
 import struct
@@ -44,7 +43,7 @@ class TransparencyStrategy(Protocol):
     """How a service treats addresses."""
 
     def prepare_listener(self, sock: socket.socket) -> None:
-        """Set options on a socket before it is bound. Raises `SocketError`."""
+        """Set options on a socket before it is bound. Raises `OSError`, `PermissionError` for lack of rights."""
 
     def destination(self, accepted: "Accepted") -> OriginalDestination | None:
         """Where an accepted connection was going; None for the service's own targets. Raises `OriginError`."""
@@ -129,9 +128,8 @@ class KeepDestination(Opaque):
     loops: LoopGuard
 
     def prepare_listener(self, sock: socket.socket) -> None:
-        """IP_TRANSPARENT, so that TPROXY can hand connections over. NAT does without, so EPERM is no failure."""
-        with contextlib.suppress(PermissionError):
-            sockopts.set_transparent(sock)
+        """IP_TRANSPARENT, so that TPROXY can hand connections over. NAT does without."""
+        sockopts.set_transparent(sock)
 
     def destination(self, accepted: Accepted) -> OriginalDestination | None:
         """See the module's text."""

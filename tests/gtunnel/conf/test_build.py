@@ -33,6 +33,9 @@ def test_a_key_without_a_certificate_is_left_alone() -> None:
 def test_outgoing_sockets_are_marked_where_rules_look_at_marks() -> None:
     assert not configuration(CLIENT).marks_sockets
     assert configuration(CLIENT + "transparent = source").marks_sockets
+    captured = "[c]\nclient = yes\naccept = 1\ntransparent = destination\ncapture = 80\n"
+    assert not configuration(captured).marks_sockets
+    assert configuration(captured + "captureLocal = yes").marks_sockets
 
 
 def test_settings_are_frozen_and_can_be_compared() -> None:

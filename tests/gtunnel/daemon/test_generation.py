@@ -186,6 +186,11 @@ def test_transparent_source_needs_to_stay_root(build: Builder, pki: Pki) -> None
     assert build(f"setuid = root\n{text}").bindings
     destination = text.replace("source", "destination").replace("connect = 127.0.0.1:9\n", "")
     assert build(f"setuid = nobody\n{destination}").bindings
+    captured = f"{destination}capture = 80\ncaptureMethod = redirect\n".replace("127.0.0.1:0", "127.0.0.1:19")
+    assert build(f"setuid = nobody\n{captured}").bindings
+    assert build.fails(f"setuid = nobody\n{captured}captureLocal = yes\n")[0].endswith(
+        "Service [gate]: captureLocal = yes needs root, so setuid must not be set"
+    )
 
 
 def test_transparent_source_without_rights_is_refused() -> None:

@@ -1,5 +1,6 @@
 """Listening sockets."""
 
+import errno
 import socket
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import pytest
 
 from gtunnel.address import HostPort, SocketAddress, UnixPath
 from gtunnel.conf.settings import SocketOption
-from gtunnel.events import SilentLog
+from gtunnel.events import Level, SilentLog
 from gtunnel.net.errors import ListenError
 from gtunnel.net.listen import ListenerSpec, ListeningSocket, listen
 from gtunnel.net.transparency import Opaque
+from tests.gtunnel.logs import ListLog
 
 REUSE = SocketOption(name="SO_REUSEADDR", level=socket.SOL_SOCKET, number=socket.SO_REUSEADDR, value=1)
 
@@ -81,3 +83,17 @@ def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
     with pytest.raises(ListenError, match="Address already in use"):
         at(UnixPath(str(file)))
     assert file.read_text() == "data"
+
+
+class NotAllowed(Opaque):
+    def prepare_listener(self, sock: socket.socket) -> None:
+        raise PermissionError(errno.EPERM, f"no such right for {sock.fileno()}")
+
+
+def test_without_the_right_to_be_transparent_it_listens_all_the_same_and_says_what_that_means() -> None:
+    log = ListLog(Level.WARNING)
+    spec = ListenerSpec(HostPort("127.0.0.1", 0), (REUSE,), transparent=True)
+    listen(spec, NotAllowed(), log).close()
+    assert log.texts == [
+        "127.0.0.1:0: IP_TRANSPARENT: Operation not permitted (1): what TPROXY hands over will not arrive here"
+    ]
