@@ -89,10 +89,10 @@ def _problem(
         return f"Pre-verification error: {binding.verify_reason(error)}"
     if depth > 0:
         return None
-    if local is not None and not local.contains(certificate):
-        return "Certificate not found in local repository"
     if not subject_matches(settings, certificate):
         return "Subject checks failed"
+    if local is not None and not local.contains(certificate):
+        return "Certificate not found in local repository"
     return None
 
 
