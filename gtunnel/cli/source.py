@@ -1,6 +1,8 @@
 """Which configuration a command means, and reading it."""
 
 import contextlib
+import errno
+import fcntl
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from gtunnel.errors import UsageError
 
 # Ours first, so that an administrator can move over one machine at a time; the manual's (Debian's) else.
 DEFAULT_FILES = ("/etc/gtunnel/gtunnel.conf", "/etc/stunnel/stunnel.conf")
+
+_FIRST_KEPT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +41,17 @@ def from_descriptor(text: str) -> Source:
     """`-fd N` (manual, OPTIONS). On reload it is read again from the start, if it can be. Raises `UsageError`."""
     if not (text.isascii() and text.isdigit()):
         raise UsageError(detail=f"-fd {text}: not the number of a file descriptor")
-    number = int(text)
     try:
         # Kept away from 0, 1 and 2, which the daemon lets go of.
-        kept = os.dup(number)
-    except OSError as error:
-        raise UsageError(detail=f"-fd {number}: {error.strerror}") from error
+        kept = fcntl.fcntl(int(text), fcntl.F_DUPFD_CLOEXEC, _FIRST_KEPT)
+    except (OSError, OverflowError, ValueError) as error:
+        raise UsageError(detail=f"-fd {text}: {os.strerror(errno.EBADF)}") from error
+
+    name = f"descriptor {int(text)}"
 
     def load() -> Configuration:
         with contextlib.suppress(OSError):  # a pipe: it is empty the second time, and that is an error of its own
             os.lseek(kept, 0, os.SEEK_SET)
-        return load_fd(kept)
+        return load_fd(kept, name)
 
-    return Source(f"descriptor {number}", load)
+    return Source(name, load)

@@ -21,9 +21,9 @@ def load_file(path: str) -> Configuration:
     return parse_text(data, path)
 
 
-def load_fd(descriptor: int) -> Configuration:
-    """Load the configuration from an open descriptor (`-fd N`), which stays open."""
-    name = "<stdin>" if descriptor == 0 else f"fd {descriptor}"
+def load_fd(descriptor: int, name: str | None = None) -> Configuration:
+    """Load the configuration from an open descriptor (`-fd N`), which stays open. `name` is its name in messages."""
+    name = name or ("<stdin>" if descriptor == 0 else f"fd {descriptor}")
     try:
         data = sources.read_descriptor(descriptor)
     except sources.SourceError as error:
