@@ -1,7 +1,9 @@
 """The `gtunnel` command: stunnel's own command line, and subcommands beside it."""
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
 from typing import NoReturn
 
@@ -10,6 +12,7 @@ from gtunnel.cli.source import DEFAULT_FILES
 from gtunnel.errors import GtunnelError
 from gtunnel.version import VERSION
 
+ARGPARSE_USAGE = 2
 SUBCOMMANDS = ("run", "check", "netsetup", "lab", "demo")
 
 DESCRIPTION = f"""\
@@ -34,7 +37,20 @@ first steps:
 
 def entry() -> NoReturn:
     """The console script."""
-    sys.exit(main(sys.argv[1:]))
+    _occupy_standard_descriptors()
+    try:
+        status = main(sys.argv[1:])
+    except SystemExit as end:  # argparse's way out: its help and its complaints are on their way like all else
+        status = _status(end)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        status = _unheard()
+    except OSError as error:
+        # A full disk: half of an answer is none.
+        status = _unheard(f"[!] standard output: {error.strerror}\n")
+    sys.exit(status)
 
 
 def main(arguments: list[str]) -> int:
@@ -49,9 +65,33 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of our output (head, a pager) has seen enough.
-        sys.stderr.close()
-        return 1
+        return _unheard()
+
+
+def _occupy_standard_descriptors() -> None:
+    """Open those that our parent has closed: a listening socket would get the number, and a daemon lets go of it."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
+def _unheard(complaint: str = "") -> int:
+    """The reader of our output (head, a pager) has seen enough: what is left of it goes nowhere, without complaint."""
+    with contextlib.suppress(OSError):
+        os.write(2, complaint.encode())
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
+        for number in (1, 2):
+            os.dup2(nowhere.fileno(), number)
+    return 1
+
+
+def _status(end: SystemExit) -> int:
+    # argparse's 2 for a wrong command line is "drift" in `netsetup status`; stunnel's is 1.
+    return 1 if end.code == ARGPARSE_USAGE else int(end.code or 0)
 
 
 def _subcommand(arguments: list[str]) -> int:
@@ -63,7 +103,7 @@ def _subcommand(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"gtunnel {VERSION}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="gtunnel")
     wanted = arguments[0] if arguments[0] in SUBCOMMANDS else None
     for name in SUBCOMMANDS:
         # Only what is asked for is loaded: the kernel's side takes longer to import than a check takes to run.
