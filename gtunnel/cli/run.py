@@ -10,6 +10,10 @@ Whether it goes to the background is the option "foreground" in the file.
 """
 
 EXAMPLE = """\
+examples:
+  gtunnel run
+  gtunnel run /etc/stunnel/mail.conf
+
 signals:
   HUP   read the configuration again       TERM, INT, QUIT   stop
   USR1  reopen the log file                USR2              list the live connections in the log
