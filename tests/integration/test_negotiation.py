@@ -205,7 +205,7 @@ BAD = (
     ("sslVersionMin = TLSv1.3\nsslVersionMax = TLSv1.2", "Invalid protocol version range"),
     ("securityLevel = 6", "Illegal security level"),
     ("options = NOSUCH", "NOSUCH"),
-    ("key = {other_key}", "does not belong to"),
+    ("key = {other_key}", "key values mismatch"),
     ("cert = /nonexistent.pem", "/nonexistent.pem"),
     ("CAfile = /nonexistent.pem\nverifyChain = yes", "/nonexistent.pem"),
     ("securityLevel = 4\ncert = {rsa}", "too small"),
