@@ -340,7 +340,7 @@ def test_nothing_to_check_is_good(many: Identity) -> None:
     assert matches(many)
 
 
-def named(attributes: list[x509.NameAttribute[str]]) -> X509:
+def named(attributes: "list[x509.NameAttribute[str]]") -> X509:
     """A self-signed certificate with this subject."""
     key = ec.generate_private_key(ec.SECP256R1())
     name, now = x509.Name(attributes), datetime.datetime.now(datetime.UTC)
