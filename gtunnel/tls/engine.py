@@ -16,7 +16,7 @@ from OpenSSL import SSL
 
 from gtunnel.events import Level
 from gtunnel.tls import binding
-from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError, openssl_reason
+from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError, protocol_reason
 from gtunnel.tls.verification import Verdicts, subject_text
 
 # What one bio_read takes at most: four full records with their overhead, the size that relays move at a time.
@@ -81,7 +81,7 @@ class TlsEngine:
                 raise HandshakeError(function=self._function, reason=reason) from want
             return False
         except SSL.Error as error:
-            raise HandshakeError(function=self._function, reason=openssl_reason(error)) from error
+            raise HandshakeError(function=self._function, reason=protocol_reason(error)) from error
         return True
 
     def read_into(self, buffer: memoryview) -> int:
@@ -102,7 +102,7 @@ class TlsEngine:
             self.ended = True
             return 0
         except SSL.Error as error:
-            raise TlsStreamError(function="SSL_read", reason=openssl_reason(error)) from error
+            raise TlsStreamError(function="SSL_read", reason=protocol_reason(error)) from error
 
     def write(self, plaintext: memoryview) -> int:
         """Encrypt; returns how much was taken. 0 means that input is needed first. Raises `TlsStreamError`."""
@@ -111,7 +111,7 @@ class TlsEngine:
         except (SSL.WantReadError, SSL.WantWriteError):
             return 0
         except SSL.Error as error:
-            raise TlsStreamError(function="SSL_write", reason=openssl_reason(error)) from error
+            raise TlsStreamError(function="SSL_write", reason=protocol_reason(error)) from error
 
     def take_output(self) -> bytes:
         """Ciphertext to send, at most `OUTPUT_CHUNK` bytes; empty when there is none."""
@@ -127,7 +127,7 @@ class TlsEngine:
         except (SSL.WantReadError, SSL.WantWriteError, SSL.ZeroReturnError):
             return
         except SSL.Error as error:
-            raise TlsStreamError(function="SSL_shutdown", reason=openssl_reason(error)) from error
+            raise TlsStreamError(function="SSL_shutdown", reason=protocol_reason(error)) from error
 
     def take_verdicts(self) -> list[tuple[Level, str]]:
         """The lines that verification wants logged, once."""

@@ -4,6 +4,9 @@ from OpenSSL import SSL
 
 from gtunnel.errors import GtunnelError
 
+# The library of OpenSSL that speaks the protocol.
+PROTOCOL = "SSL routines"
+
 
 class TlsSetupError(GtunnelError):
     """A certificate, key, list or option that OpenSSL does not take. Found when a configuration is compiled."""
@@ -30,12 +33,30 @@ class TlsTruncatedError(TlsStreamError):
 
 
 def openssl_reason(error: SSL.Error) -> str:
-    """OpenSSL's own words, in the form that log filters match: `SSL routines::certificate verify failed`."""
+    """OpenSSL's own words for why something could not be set up. The first entry of its queue is the cause; what was
+    pushed later tells which layers it passed through."""
+    queue = _queue(error)
+    return _text(queue[0]) if queue else _other(error)
+
+
+def protocol_reason(error: SSL.Error) -> str:
+    """OpenSSL's own words for why a connection failed, in the form that log filters match: `SSL routines::bad record`.
+
+    The protocol's view is wanted ("bad record mac"), not that of what it is built on ("cipher operation failed").
+    """
+    queue = _queue(error)
+    return _text(next((entry for entry in queue if entry[0] == PROTOCOL), queue[0])) if queue else _other(error)
+
+
+def _queue(error: SSL.Error) -> list[tuple[str, str, str]]:
     queue = error.args[0] if error.args else None
-    if isinstance(queue, list) and queue:
-        # The first entry is the cause; what was pushed later tells which layers it passed through.
-        library, function, reason = queue[0]
-        return f"{library or 'SSL routines'}:{function}:{reason or 'unknown reason'}"
-    if isinstance(error, SSL.SysCallError):
-        return str(error.args[-1])
-    return "protocol error"
+    return queue if isinstance(queue, list) else []
+
+
+def _text(entry: tuple[str, str, str]) -> str:
+    library, function, reason = entry
+    return f"{library or PROTOCOL}:{function}:{reason or 'unknown reason'}"
+
+
+def _other(error: SSL.Error) -> str:
+    return str(error.args[-1]) if isinstance(error, SSL.SysCallError) else "protocol error"

@@ -4,7 +4,14 @@ import pytest
 from OpenSSL import SSL
 
 from gtunnel.errors import GtunnelError
-from gtunnel.tls.errors import HandshakeError, TlsSetupError, TlsStreamError, TlsTruncatedError, openssl_reason
+from gtunnel.tls.errors import (
+    HandshakeError,
+    TlsSetupError,
+    TlsStreamError,
+    TlsTruncatedError,
+    openssl_reason,
+    protocol_reason,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +31,13 @@ from gtunnel.tls.errors import HandshakeError, TlsSetupError, TlsStreamError, Tl
 )
 def test_a_reason_is_the_first_cause(error: SSL.Error, reason: str) -> None:
     assert openssl_reason(error) == reason
+
+
+def test_of_a_connection_the_protocols_view_is_wanted() -> None:
+    queue = [("Provider routines", "", "cipher operation failed"), ("SSL routines", "", "decryption failed")]
+    assert openssl_reason(SSL.Error(queue)) == "Provider routines::cipher operation failed"
+    assert protocol_reason(SSL.Error(queue)) == "SSL routines::decryption failed"
+    assert protocol_reason(SSL.Error(queue[:1])) == "Provider routines::cipher operation failed"
 
 
 def test_a_real_error_s_reason() -> None:
