@@ -39,7 +39,7 @@ ServerFactory = Callable[..., Server]
 SEED = 20240229
 PATIENCE = 20.0
 MEBIBYTE = 1 << 20
-QUIET = "foreground = yes\npid =\nsyslog = no\ndebug = notice\n"
+QUIET = "foreground = yes\npid =\nsyslog = no\ndebug = info\n"
 SILENT = "foreground = yes\npid =\nsyslog = no\ndebug = err\n"
 RESET = struct.pack("ii", 1, 0)
 
@@ -114,6 +114,8 @@ class Chain:
         self.daemon = self._tunnels.start(self.text(backend), preamble=self._preamble, launch=launch)
         # Not by connecting: a backend that counts would see it. The sockets listen before there are workers.
         assert soon(lambda: len(children(self.daemon.pid)) == self._workers)
+        if self._preamble == QUIET:
+            self.daemon.wait_for("Accepting new connections")
         return self.daemon
 
     def reload(self, backend: object) -> None:
@@ -124,7 +126,7 @@ class Chain:
         self._reloads += 1
         self.daemon.send(signal.SIGHUP)
         # Drained workers have closed their listeners; until then a new connection may still go to one of them.
-        self.daemon.wait_for("Configuration successful", times=self._reloads + 1)
+        self.daemon.wait_for("Accepting new connections", times=self._reloads + 1)
         assert soon(lambda: len(set(children(self.daemon.pid)) - old) == self._workers)
         assert soon(lambda: all(self._stopped_accepting(pid) for pid in old))
 
@@ -338,7 +340,7 @@ def test_a_wrong_configuration_leaves_the_old_one_at_work(gtunnel: Tunnels, pki:
             running.wait_for("Failed to reload the configuration file", times=number)
     assert set(load.outcomes) == {"whole"}
     assert set(children(running.pid)) == workers
-    assert descriptors(running.pid) == before
+    assert soon(lambda: descriptors(running.pid) == before)
 
 
 # Garbage
@@ -425,8 +427,10 @@ def test_garbage_ends_its_own_connection_and_no_other(gtunnel: Tunnels, pki: Pki
         for data in pieces:
             with socket.create_connection(("127.0.0.1", tls_port), timeout=PATIENCE) as connection:
                 say_garbage(connection, data, chance)
-            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection, contextlib.suppress(
-                ConnectionResetError
+            # Refused before we look, perhaps.
+            with (
+                contextlib.suppress(ConnectionResetError),
+                socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection,
             ):
                 assert connection.recv(1) == b""
         # The connection that bystander holds has yet to finish.
@@ -459,7 +463,8 @@ def test_plaintext_after_the_handshake_is_an_error_and_reaches_nobody(
                 while peer.socket.recv(1 << 16):
                     pass
     assert soon(lambda: settled(running))
-    assert b"".join(seen) == b"good" * 4
+    # A reset may overtake what the backend had not read yet; but it can be nothing else.
+    assert set(seen) <= {b"good"}
     assert running.count("Connection reset: 0 byte(s) sent to TLS, 4 byte(s) sent to socket") == 4
 
 
