@@ -36,9 +36,18 @@ class PidFile:
             os.close(descriptor)
 
     def remove(self) -> None:
-        """Remove it; where the directory does not let us (after setuid), empty it."""
+        """Remove it, if it is still ours; where the directory does not let us (after setuid), empty it."""
+        if not self._is_ours():
+            return
         try:
             self._file.unlink(missing_ok=True)
         except OSError:
             with contextlib.suppress(OSError):
                 self._file.write_text("")
+
+    def _is_ours(self) -> bool:
+        """Whether nobody has written it since: another instance that was given the same file."""
+        try:
+            return self._file.read_text().strip() == str(os.getpid())
+        except (OSError, ValueError):
+            return False

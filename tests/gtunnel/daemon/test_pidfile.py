@@ -67,3 +67,11 @@ def _umask() -> int:
     old = os.umask(0)
     os.umask(old)
     return old
+
+
+def test_one_that_another_instance_has_written_since_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    ours = PidFile(str(file), NOBODY)
+    file.write_text("1\n")
+    ours.remove()
+    assert file.read_text() == "1\n"
