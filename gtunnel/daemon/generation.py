@@ -72,7 +72,7 @@ def compile_services(configuration: Configuration, loops: LoopGuard, journal: Jo
             _demand_rights(settings, configuration.process)
             service_log = JournalLog(journal, settings.log.level)
             net = configuration.net if configuration.marks_sockets else None
-            services.append(compile_service(settings, net, loops, service_log))
+            services.append(compile_service(settings, net, loops, service_log, log))
         except ServiceError as error:
             log.write(Level.ERR, str(error))
             failed = True

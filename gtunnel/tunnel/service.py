@@ -52,8 +52,13 @@ class Service:
         )
 
 
-def compile_service(settings: ServiceSettings, net: NetSettings | None, loops: LoopGuard, log: Log) -> Service:
+def compile_service(
+    settings: ServiceSettings, net: NetSettings | None, loops: LoopGuard, log: Log, building: Log | None = None
+) -> Service:
     """Build a service. Reads certificates and looks names up. `net` is given where outgoing sockets are to be marked.
+
+    `log` is the one of its connections; where they log is perhaps not open yet, so what is to be told now goes to
+    `building`.
 
     Raises `ServiceError` with the place of the section.
     """
@@ -67,7 +72,7 @@ def compile_service(settings: ServiceSettings, net: NetSettings | None, loops: L
         settings=settings,
         tls=tls,
         transparency=transparency,
-        targets=Targets(settings.connect, SharedCounter().next, log),
+        targets=Targets(settings.connect, SharedCounter().next, building or log),
         outgoing=Outgoing(
             seconds=settings.timeouts.connect,
             options=settings.sockets.remote,
