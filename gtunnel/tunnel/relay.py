@@ -9,12 +9,18 @@ is the half-close. As in stunnel, a connection that is open both ways may be sil
 closed for TIMEOUTclose. Any failure ends both flows; who learns of it, and how, the connection's spine decides.
 """
 
+import contextlib
 from dataclasses import dataclass
+from typing import Final
 
 from gtunnel.conf.settings import Timeouts
+from gtunnel.errors import GtunnelError
 from gtunnel.net.errors import WaitTimeoutError
 from gtunnel.net.legs import Leg, Scratch
 from gtunnel.net.waiting import Wakeup
+
+# Four mebibytes: about what a kernel's receive buffer holds.
+MAX_SALVAGED_BUFFERS: Final = 64
 
 
 class Flow:
@@ -54,6 +60,24 @@ class Flow:
             sink.finish()
             self.finished = True
 
+    def salvage(self, scratch: memoryview) -> None:
+        """After a failure: pass on what has come already, as far as the sink takes it at once. Raises nothing.
+
+        A server that answers early and closes resets our next write to it; its answer is here all the same. The sink is
+        not told of an end: after a failure nobody knows whether that was all.
+        """
+        with contextlib.suppress(GtunnelError):
+            for _ in range(MAX_SALVAGED_BUFFERS):
+                if self.held or (self.sink.blocked and not self.sink.flush()):
+                    return
+                received = self.source.receive(scratch)
+                if not received:
+                    return
+                taken = self.sink.send(scratch[:received])
+                self.count += taken
+                if taken < received:
+                    return
+
     @property
     def receives(self) -> bool:
         """Whether it waits for its source."""
@@ -90,8 +114,13 @@ class Relay:
         forth, back, buffer = self.forth, self.back, scratch.plain
         one, other = forth.source, forth.sink
         while True:
-            forth.pump(buffer)
-            back.pump(buffer)
+            try:
+                forth.pump(buffer)
+                back.pump(buffer)
+            except GtunnelError:
+                forth.salvage(buffer)
+                back.salvage(buffer)
+                raise
             if forth.done and back.done:
                 return True
             if (forth.receives and one.readable) or (back.receives and other.readable):

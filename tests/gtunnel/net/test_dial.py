@@ -158,6 +158,22 @@ def test_outgoing_connections_are_noted_for_the_loop_guard(echo: Server, wakeup:
     assert guard.made(dialled.local, SocketAddress(echo.host, echo.port))
 
 
+def test_a_connection_that_did_not_come_about_is_not_noted(wakeup: Wakeup, free_port: PortFactory) -> None:
+    noted: list[SocketAddress] = []
+
+    class Listening(LoopGuard):
+        def note(self, local: SocketAddress, remote: SocketAddress) -> None:
+            noted.append(local)
+            super().note(local, remote)
+
+    guard, dead = Listening(), at(free_port())
+    with pytest.raises(NoTargetError):
+        dial(replace(PLAIN, loops=guard), [dead], None, wakeup, ListLog())
+    assert isinstance(dead.address, SocketAddress)
+    assert len(noted) == 1
+    assert not guard.made(noted[0], dead.address)
+
+
 @pytest.mark.root
 def test_the_clients_address_and_port_are_kept(echo: Server, wakeup: Wakeup, free_port: PortFactory) -> None:
     client = ClientAddress(SocketAddress("127.0.0.1", free_port()))

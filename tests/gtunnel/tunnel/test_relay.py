@@ -33,7 +33,7 @@ class ScriptedLeg:
         return bool(self.script)
 
     def receive(self, buffer: memoryview) -> int | None:
-        item = self.script.pop(0)
+        item = self.script.pop(0) if self.script else None
         if isinstance(item, Exception):
             raise item
         if item is None:
@@ -121,6 +121,18 @@ def test_an_error_comes_after_all_that_came_before_it() -> None:
         run(one, other)
     assert bytes(other.taken) == b"good"
     assert other.finished == 0
+
+
+def test_an_answer_that_came_before_the_failure_of_its_writer_arrives_without_an_end() -> None:
+    class Refusing(ScriptedLeg):
+        def send(self, data: memoryview) -> int:
+            raise SocketError(operation="writesocket", reason=f"{len(data)} bytes refused")
+
+    one, other = ScriptedLeg([b"a long request"]), Refusing([b"early ", b"answer", b""])
+    with pytest.raises(SocketError, match="writesocket"):
+        run(one, other)
+    assert bytes(one.taken) == b"early answer"
+    assert one.finished == 0
 
 
 def test_a_blocked_sink_stops_its_source_and_not_the_other_direction() -> None:
