@@ -32,7 +32,8 @@ RuleDict = dict[str, Any]
 Tables = dict[str, Any]
 """A unit's data: {"chains": {name: [rule, ...]}, "hooks": {built-in chain: [rule, ...]}}."""
 
-PROGRAMS = {Family.IPV4: "iptables", Family.IPV6: "ip6tables"}
+PROGRAMS = {Family.IPV4: "iptables-legacy", Family.IPV6: "ip6tables-legacy"}
+"""Never plain `iptables`: on Debian that is the nft variant, which neither shows nor removes what is ours."""
 
 _SHARED = "shared"  # what the comment says where a rule serves all services
 _MAX_COMMENT = 100  # xt_comment has 256 bytes and cuts silently; a service's name is not worth more
@@ -41,7 +42,7 @@ _SYN = ["FIN,SYN,RST,ACK", "SYN"]
 
 
 def unit_name(family: Family, table: str) -> str:
-    """The unit of a table: "iptables mangle"."""
+    """The unit of a table: "iptables-legacy mangle"."""
     return f"{PROGRAMS[family]} {table}"
 
 
@@ -164,7 +165,7 @@ _BASIC = {"src": "-s", "dst": "-d", "in-interface": "-i", "out-interface": "-o",
 
 
 def rule_text(rule: RuleDict) -> str:
-    """A rule as iptables(8) would be given it. For reading: values come from the kernel or from `render`."""
+    """A rule as iptables-legacy(8) would be given it. For reading: values come from the kernel or from `render`."""
     words: list[str] = []
     for name, flag in _BASIC.items():
         if name in rule:

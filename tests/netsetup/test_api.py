@@ -128,6 +128,16 @@ def test_applying_twice_changes_nothing_and_destroying_restores_all(
     assert not api.destroy("gtunnel", world.gateway, directory=tmp_path).changed
 
 
+def test_what_a_plan_says_of_the_firewall_can_be_pasted(world: World, clean: dict[str, str], tmp_path: Path) -> None:
+    """Into the firewall that we write to: `iptables` alone is another one on Debian."""
+    for line in api.plan(RICH, world.gateway, directory=tmp_path).lines():
+        if line.startswith(("+ iptables", "+ ip6tables")):
+            world.run(world.gateway, line.removeprefix("+ "))
+    assert world.snapshot() != clean
+    rest = api.plan(RICH, world.gateway, directory=tmp_path).lines()
+    assert not [line for line in rest if "tables" in line]
+
+
 def test_a_changed_request_replaces_the_old_one(world: World, clean: dict[str, str], tmp_path: Path) -> None:
     api.apply(RICH, world.gateway, directory=tmp_path)
     only_mail = replace(RICH, interceptions=RICH.interceptions[1:2], table=101, priority=6000)
@@ -144,11 +154,11 @@ def test_a_changed_request_replaces_the_old_one(world: World, clean: dict[str, s
     [
         ("ip -4 rule del pref 5001", "+ ip -4 rule pref 5001"),
         ("ip -6 route flush table 100", "+ ip -6 route local default dev lo table 100"),
-        ("iptables-legacy -t mangle -F gtunnel.pre", "+ iptables -t mangle -A gtunnel.pre"),
-        ("iptables-legacy -t mangle -D gtunnel.tp0 1", "+ iptables -t mangle -A gtunnel.tp0"),
-        ("iptables-legacy -t mangle -I gtunnel.pre -j ACCEPT", "- iptables -t mangle -A gtunnel.pre -j ACCEPT"),
-        ("iptables-legacy -t nat -F PREROUTING", "+ iptables -t nat -I PREROUTING"),
-        ("ip6tables-legacy -t mangle -F", "+ ip6tables -t mangle -A gtunnel.divert"),
+        ("iptables-legacy -t mangle -F gtunnel.pre", "+ iptables-legacy -t mangle -A gtunnel.pre"),
+        ("iptables-legacy -t mangle -D gtunnel.tp0 1", "+ iptables-legacy -t mangle -A gtunnel.tp0"),
+        ("iptables-legacy -t mangle -I gtunnel.pre -j ACCEPT", "- iptables-legacy -t mangle -A gtunnel.pre -j ACCEPT"),
+        ("iptables-legacy -t nat -F PREROUTING", "+ iptables-legacy -t nat -I PREROUTING"),
+        ("ip6tables-legacy -t mangle -F", "+ ip6tables-legacy -t mangle -A gtunnel.divert"),
         ("ip -4 rule add pref 5003 fwmark 0x9/0xff lookup 100 proto 157", "- ip -4 rule pref 5003 from all fwmark 0x9"),
         ("sysctl -qw net.ipv4.conf.eth1.route_localnet=0", "~ sysctl net.ipv4.conf.eth1.route_localnet = 1 (now 0)"),
     ],
@@ -354,4 +364,4 @@ def test_reading_loads_no_table(tmp_path: Path) -> None:
 
 
 def test_an_error_crosses_the_process_border_with_its_fields() -> None:
-    assert FirewallError(unit="iptables nat", reason="no").fields == {"unit": "iptables nat", "reason": "no"}
+    assert FirewallError(unit="x nat", reason="no").fields == {"unit": "x nat", "reason": "no"}

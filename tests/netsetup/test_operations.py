@@ -24,7 +24,7 @@ def world() -> Iterator[World]:
         yield built
 
 
-@pytest.mark.parametrize("unit", ["ip6tables mangle", "iptables mangle", "iptables nat"])
+@pytest.mark.parametrize("unit", ["ip6tables-legacy mangle", "iptables-legacy mangle", "iptables-legacy nat"])
 def test_a_firewall_that_fails_after_its_commit_is_undone(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: str
 ) -> None:

@@ -88,9 +88,9 @@ def test_comments_hold_nothing_that_iptables_would_change(service: str | None, c
 def test_a_hooked_chain_is_called_from_the_built_in_one() -> None:
     chain = Chain(family=Family.IPV6, table=Table.NAT, name="c", rules=(), hook=Hook.OUTPUT)
     image = render((chain,), "gt")
-    assert image["ip6tables nat"].lines == (
-        "ip6tables -t nat -N gt.c",
-        "ip6tables -t nat -I OUTPUT -m comment --comment gt:shared -j gt.c",
+    assert image["ip6tables-legacy nat"].lines == (
+        "ip6tables-legacy -t nat -N gt.c",
+        "ip6tables-legacy -t nat -I OUTPUT -m comment --comment gt:shared -j gt.c",
     )
 
 
@@ -98,9 +98,9 @@ def test_the_order_of_keys_and_chains_does_not_matter_that_of_rules_does() -> No
     first = {"protocol": "tcp", "tcp": {"dport": "1", "sport": "2"}, "target": "ACCEPT"}
     second = {"target": "ACCEPT", "tcp": {"sport": "2", "dport": "1"}, "protocol": "tcp"}
     other = {"target": "DROP"}
-    one = content("iptables nat", {"chains": {"a": [first, other], "b": []}, "hooks": {}})
-    same = content("iptables nat", {"chains": {"b": [], "a": [second, other]}, "hooks": {}})
-    turned = content("iptables nat", {"chains": {"b": [], "a": [other, second]}, "hooks": {}})
+    one = content("iptables-legacy nat", {"chains": {"a": [first, other], "b": []}, "hooks": {}})
+    same = content("iptables-legacy nat", {"chains": {"b": [], "a": [second, other]}, "hooks": {}})
+    turned = content("iptables-legacy nat", {"chains": {"b": [], "a": [other, second]}, "hooks": {}})
     assert one == same
     assert one != turned
 
