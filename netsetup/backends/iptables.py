@@ -72,8 +72,9 @@ class IptablesBackend:
         if not tables:
             return ()
         return (
-            "nftables rules exist as well and see the same packets as ours (the iptables backend writes legacy rules): "
-            f"tables {', '.join(tables)}",
+            "nftables rules exist as well and see the same packets as ours (the iptables backend writes legacy rules), "
+            f"in {', '.join(tables)}: if traffic is not captured or does not get through, see `nft list ruleset` for "
+            "what drops, redirects or marks it",
         )
 
     def _child(self, family: Family) -> "_Child":
@@ -156,13 +157,18 @@ def _any_table_loaded(family: Family) -> bool:
 
 
 def _nft_tables() -> list[str]:
-    """nftables' tables in this namespace; none where nft(8) is absent, since that only costs a warning."""
+    """nftables' tables in this namespace that do something to packets: they have a rule, or a policy that drops.
+
+    None where nft(8) is absent, since that only costs a warning.
+    """
     nft = shutil.which("nft")
     if nft is None:
         return []
-    run = subprocess.run([nft, "-j", "list", "tables"], capture_output=True, text=True, check=False)
+    run = subprocess.run([nft, "-j", "-t", "list", "ruleset"], capture_output=True, text=True, check=False)
     try:
         listed = json.loads(run.stdout)["nftables"]
     except (ValueError, KeyError):
         return []
-    return [f"{item['table']['family']} {item['table']['name']}" for item in listed if "table" in item]
+    rules = [item["rule"] for item in listed if "rule" in item]
+    dropping = [item["chain"] for item in listed if "chain" in item and item["chain"].get("policy") == "drop"]
+    return sorted({f"{one['family']} {one['table']}" for one in (*rules, *dropping)})
