@@ -54,7 +54,7 @@ def status(request: Request, directory: Path) -> Status:
             f"{what} is taken by something that is not ours ({owner})"
             for what, owner, _ in collisions(wanted, claim, request.marks, actual)
         )
-        return Status(differences=step_lines(steps), warnings=(*taken, *session.backend.warnings()))
+        return Status(differences=step_lines(steps), warnings=(*taken, *session.warnings(request)))
 
 
 def destroy(instance: str, directory: Path, *, dry_run: bool = False) -> Outcome:
@@ -91,7 +91,11 @@ class _Session:
         for what, owner, instead in collisions(wanted, claim, request.marks, actual):
             raise CollisionError(what=what, owner=owner, instead=instead)
         steps = steps_to(wanted, self.backend.render(wanted.chains), actual)
-        return Plan(steps=steps, notes=wanted.notes, warnings=self.backend.warnings())
+        return Plan(steps=steps, notes=wanted.notes, warnings=self.warnings(request))
+
+    def warnings(self, request: Request) -> tuple[str, ...]:
+        """What is no error, yet may be why nothing arrives."""
+        return (*_absent_interfaces(request), *self.backend.warnings())
 
     def actual(self, wanted: Desired, claim: Claim | None) -> Actual:
         """What the kernel has of ours, and what of others may collide with `claim`."""
@@ -138,6 +142,21 @@ class _Session:
         rest = steps_to(wanted, image, self.actual(wanted, claim))
         if rest:
             raise ConvergenceError(difference="; ".join(step_lines(rest)))
+
+
+def _absent_interfaces(request: Request) -> tuple[str, ...]:
+    """A sentence per interface that is not there: misspelt, or one that comes later (ppp0, a VPN's)."""
+    services: dict[str, list[str]] = {}
+    for interception in request.interceptions:
+        for interface in interception.capture.interfaces if interception.capture is not None else ():
+            services.setdefault(interface, []).append(f"[{interception.name}]")
+    there = namespace.interfaces()
+    return tuple(
+        f"captureInterface {interface} does not exist here now: until it does, nothing is captured from it "
+        f"for {', '.join(names)}; see `ip link` for the names there are"
+        for interface, names in services.items()
+        if interface not in there
+    )
 
 
 def _entries(

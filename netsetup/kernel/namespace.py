@@ -49,6 +49,11 @@ def families() -> tuple[Family, ...]:
     return tuple(Family) if Path("/proc/sys/net/ipv6").exists() else (Family.IPV4,)
 
 
+def interfaces() -> frozenset[str]:
+    """The names of the interfaces there are now. Not their alternative names, which no firewall rule matches."""
+    return frozenset(name for _, name in socket.if_nameindex())
+
+
 def require_net_admin() -> None:
     """Raise CapabilityError unless this process may change the network."""
     for line in Path("/proc/self/status").read_text().splitlines():

@@ -310,6 +310,29 @@ def test_a_missing_interface_fails_before_anything_is_done(world: World, clean: 
     assert world.snapshot() == clean
 
 
+def test_an_interface_that_is_not_there_is_a_warning(world: World, clean: dict[str, str], tmp_path: Path) -> None:
+    """It may be misspelt; or come later, so that it is no error. An alternative name matches nothing either."""
+
+    def told(lines: tuple[str, ...]) -> list[str]:
+        return [line.partition(":")[0] for line in lines if line.startswith("! captureInterface")]
+
+    world.run(world.gateway, "ip link property add dev eth2 altname other2")
+    capture = Capture(ports=((80, 80),), interfaces=("eth1", "eth9", "other2"), method=Method.TPROXY)
+    service = Interception(name="x", listeners=LISTENERS[:1], source=False, capture=capture)
+    request = Request(interceptions=(service, replace(service, name="y")))
+    absent = [f"! captureInterface {name} does not exist here now" for name in ("eth9", "other2")]
+    try:
+        assert told(api.plan(request, world.gateway, directory=tmp_path).lines()) == absent
+        assert told(api.apply(request, world.gateway, directory=tmp_path).lines()) == absent
+        status = api.status(request, world.gateway, directory=tmp_path)
+        assert told(status.lines()) == absent
+        assert status.in_sync
+        assert all("for [x], [y]; " in warning for warning in status.warnings if "eth9" in warning)
+    finally:
+        world.run(world.gateway, "ip link property del dev eth2 altname other2")
+    assert clean
+
+
 def test_bad_input_gives_sentences(world: World, tmp_path: Path) -> None:
     with pytest.raises(NamespaceError, match="there is none of this name"):
         api.plan(RICH, "gtt-no-such", directory=tmp_path)

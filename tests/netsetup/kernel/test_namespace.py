@@ -33,6 +33,7 @@ def test_each_namespace_has_its_identity(world: World) -> None:
     def work() -> None:
         assert namespace.identity() != here
         assert Path("/proc/sys/net/ipv4/conf/eth2").exists()
+        assert namespace.interfaces() >= {"lo", "eth1", "eth2"}
         namespace.require_net_admin()
 
     inside(world.gateway, work)
