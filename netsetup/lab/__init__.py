@@ -6,6 +6,8 @@ For trying and testing what netsetup does to a gateway without a second machine,
 from netsetup.lab.errors import LabError
 from netsetup.lab.lab import DEFAULT_NAME, HostStatus, Lab, LabStatus
 from netsetup.lab.processes import Process
+from netsetup.lab.programs import find_program
+from netsetup.lab.signals import Hold, Interrupted, held, interruptible
 from netsetup.lab.topology import CLIENT, GATEWAY, HOSTS, SERVER, Host, Interface
 
 __all__ = [
@@ -14,11 +16,16 @@ __all__ = [
     "GATEWAY",
     "HOSTS",
     "SERVER",
+    "Hold",
     "Host",
     "HostStatus",
     "Interface",
+    "Interrupted",
     "Lab",
     "LabError",
     "LabStatus",
     "Process",
+    "find_program",
+    "held",
+    "interruptible",
 ]

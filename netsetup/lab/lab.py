@@ -3,6 +3,8 @@
 Each lab has a name and nothing else in common with others: three namespaces NAME-client, NAME-gateway, NAME-server
 and two cables between them, which never pass through this machine's own namespace. All state is in the kernel, so a
 lab can be brought up by one process and taken down by another.
+
+SIGINT, SIGTERM and SIGHUP wait while a lab is brought up or taken down (`netsetup.lab.signals`).
 """
 
 import os
@@ -23,6 +25,8 @@ from netsetup.lab.errors import (
     NotRootError,
     UnknownHostError,
 )
+from netsetup.lab.programs import search_path
+from netsetup.lab.signals import held
 from netsetup.lab.topology import CABLES, GATEWAY, HOSTS, PREFIX_V4, PREFIX_V6, Host
 
 DEFAULT_NAME = "gtunnel-lab"
@@ -104,44 +108,41 @@ class Lab:
         return f"{self.name}-{host}"
 
     def up(self) -> bool:
-        """Bring the lab up. Returns False, and does nothing, if it is up already. What fails half-way is undone.
+        """Bring the lab up. Returns False, and does nothing, if it is up already.
 
+        What fails half-way is undone, and so is what a signal interrupts: it raises when there is something to undo.
         Raises `LabIncompleteError` for remains, and `ForeignNamespaceError` for a namespace that is no lab's.
         """
-        status = self.status()
-        if status.up:
-            return False
-        if not status.absent:
-            present = ", ".join(host.namespace for host in status.hosts if host.present)
-            raise LabIncompleteError(name=self.name, present=present)
-        created: list[str] = []
+        made = False
         try:
-            for host in HOSTS:
-                namespace = self.namespace(host.name)
-                namespaces.create(namespace, self._mark)
-                created.append(namespace)
-            self._wire()
+            with held():
+                made = self._make()
         except BaseException:
-            for namespace in created:
-                namespaces.delete(namespace)
+            # The signal that waited: whoever called does not learn that there is a lab to take down.
+            if made:
+                self.down()
             raise
-        return True
+        return made
 
     def down(self) -> bool:
         """End the programs that the lab started and remove its hosts and cables, complete or not.
 
         Returns False if there was nothing. Programs that others started in a namespace live on, without a cable.
         """
-        present = [host for host in self.status().hosts if host.present]
-        processes.end([namespaces.inode(host.namespace) for host in present], self.name)
-        for child in self._children:
-            child.wait()
-        self._children.clear()
-        for host in present:
-            # The cables first: a namespace that somebody's process keeps alive would keep them, too.
-            namespaces.delete_links(host.namespace, [interface.name for interface in host.host.interfaces])
-            namespaces.delete(host.namespace)
-        return bool(present)
+        with held():
+            present = [host for host in self.status().hosts if host.present]
+            processes.end([namespaces.inode(host.namespace) for host in present], self.name)
+            for child in self._children:
+                child.wait()
+            self._children.clear()
+            for host in present:
+                if namespaces.is_stub(host.namespace):
+                    namespaces.delete_stub(host.namespace)
+                    continue
+                # The cables first: a namespace that somebody's process keeps alive would keep them, too.
+                namespaces.delete_links(host.namespace, [interface.name for interface in host.host.interfaces])
+                namespaces.delete(host.namespace)
+            return bool(present)
 
     def status(self) -> LabStatus:
         """What is there. Raises `ForeignNamespaceError` if one of our names is taken by somebody else."""
@@ -172,7 +173,7 @@ class Lab:
     def become(self, host: str, argv: Sequence[str]) -> NoReturn:
         """Replace this process by a program on a host: its exit status, signals and terminal are the caller's own."""
         command = self._command(host, argv)
-        os.execvpe(command[0], command, self._environment(None))  # noqa: S606 - no shell is wanted
+        os.execve(command[0], command, self._environment(None))  # noqa: S606 - no shell is wanted
 
     def _command(self, host: str, argv: Sequence[str]) -> list[str]:
         _need_root()
@@ -182,7 +183,7 @@ class Lab:
         return namespaces.enter_argv(namespace, argv)
 
     def _environment(self, extra: Mapping[str, str] | None) -> dict[str, str]:
-        return {**os.environ, **(extra or {}), processes.ENVIRONMENT_MARK: self.name}
+        return {**os.environ, "PATH": search_path(), **(extra or {}), processes.ENVIRONMENT_MARK: self.name}
 
     @property
     def _mark(self) -> str:
@@ -191,10 +192,30 @@ class Lab:
     def _host_status(self, host: Host) -> HostStatus:
         namespace = self.namespace(host.name)
         present = namespaces.exists(namespace)
-        if present and namespaces.mark_of(namespace) != self._mark:
+        if present and not namespaces.is_stub(namespace) and namespaces.mark_of(namespace) != self._mark:
             raise ForeignNamespaceError(namespace=namespace)
         running = processes.processes_in(namespaces.inode(namespace), self.name) if present else ()
         return HostStatus(host=host, namespace=namespace, present=present, processes=running)
+
+    def _make(self) -> bool:
+        status = self.status()
+        if status.up:
+            return False
+        if not status.absent:
+            present = ", ".join(host.namespace for host in status.hosts if host.present)
+            raise LabIncompleteError(name=self.name, present=present)
+        created: list[str] = []
+        try:
+            for host in HOSTS:
+                namespace = self.namespace(host.name)
+                namespaces.create(namespace, self._mark)
+                created.append(namespace)
+            self._wire()
+        except BaseException:
+            for namespace in created:
+                namespaces.delete(namespace)
+            raise
+        return True
 
     def _wire(self) -> None:
         for host in HOSTS:

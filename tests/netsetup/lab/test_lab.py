@@ -1,15 +1,17 @@
 """The lab: up in a moment, carries traffic in both families, and leaves nothing behind."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
-from netsetup.lab import CLIENT, DEFAULT_NAME, GATEWAY, SERVER, Lab, namespaces
+from netsetup.lab import CLIENT, DEFAULT_NAME, GATEWAY, SERVER, Lab, held, namespaces
 from netsetup.lab.errors import (
     BadNameError,
     CommandFailedError,
@@ -188,6 +190,96 @@ def test_a_half_finished_up_is_undone(
     with pytest.raises(type(interruption)):
         Lab(name).up()
     assert ours() == []
+
+
+def interrupt(argv: list[str], number: signal.Signals, delay: float) -> None:
+    """Start a program, send a signal, twice, to all that belongs to it, as a terminal does, and wait for its end."""
+    with subprocess.Popen(argv, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL) as program:
+        time.sleep(delay)
+        for _ in range(2):
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, number)
+            time.sleep(0.02)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1])
+def test_an_interrupted_up_leaves_nothing(
+    name: str, number: signal.Signals, delay: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def create_then_signal(namespace: str, mark: str) -> None:
+        create(namespace, mark)
+        if namespace.endswith("gateway"):
+            os.kill(os.getpid(), number)
+
+    create = namespaces.create
+    monkeypatch.setattr(namespaces, "create", create_then_signal)
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Lab(name).up()
+    finally:
+        signal.signal(number, before)
+    assert ours() == []
+    monkeypatch.undo()
+    # 0.05 seconds and more go by until it has started to work.
+    interrupt([sys.executable, "-c", f"from netsetup.lab import Lab; Lab({name!r}).up()"], number, 0.08 + delay)
+    assert ours() == [] or Lab(name).status().up
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("delay", [0.1, 0.15, 0.2])
+def test_an_interrupted_down_leaves_nothing_or_all(name: str, number: signal.Signals, delay: float) -> None:
+    Lab(name).up()
+    interrupt([sys.executable, "-c", f"from netsetup.lab import Lab; Lab({name!r}).down()"], number, delay)
+    assert ours() == [] or Lab(name).status().up
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("delay", [0.08, 0.1, 0.12, 0.15, 0.2, 0.25])
+def test_what_a_killed_up_leaves_can_be_removed(name: str, delay: float) -> None:
+    argv = [sys.executable, "-c", f"from netsetup.lab import Lab; Lab({name!r}).up()"]
+    interrupt(argv, signal.SIGKILL, delay)
+    Lab(name).down()
+    assert ours() == []
+    with Lab(name) as lab:
+        assert lab.status().up
+
+
+@pytest.mark.root
+def test_a_signal_that_has_to_wait_longer_leaves_the_lab_to_the_context(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wire_then_signal(lab: Lab) -> None:
+        wire(lab)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    wire = Lab._wire
+    monkeypatch.setattr(Lab, "_wire", wire_then_signal)
+    with pytest.raises(KeyboardInterrupt), held() as hold, Lab(name) as lab:  # noqa: PT012
+        assert lab.status().up
+        with hold.released():
+            pytest.fail("inside")
+    assert ours() == []
+
+
+@pytest.mark.root
+def test_a_name_without_namespace_is_removed(name: str) -> None:
+    stub = namespaces.RUN_NETNS / f"{name}-gateway"
+    stub.touch()
+    with pytest.raises(LabIncompleteError, match=f"{name}-gateway"):
+        Lab(name).up()
+    assert Lab(name).down() is True
+    assert not stub.exists()
+
+
+@pytest.mark.root
+def test_programs_of_the_administrator_are_found_in_the_lab(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with Lab(name) as lab:
+        assert lab.run("client", ["ip", "link"], stdout=subprocess.DEVNULL).returncode == 0
 
 
 @pytest.mark.root

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from netsetup.lab import namespaces
+from netsetup.lab import namespaces, programs
 from netsetup.lab.errors import CommandFailedError
 
 pytestmark = pytest.mark.root
@@ -53,6 +53,46 @@ def test_a_mark_that_cannot_be_set_leaves_nothing() -> None:
     assert not namespaces.exists(name)
 
 
+def test_what_a_killed_maker_leaves_is_known_and_can_be_removed() -> None:
+    stub = namespaces.RUN_NETNS / f"{NAME}-stub"
+    stub.touch()
+    assert namespaces.is_stub(stub.name)
+    namespaces.delete_stub(stub.name)
+    assert not stub.exists()
+    assert not namespaces.is_stub(stub.name)
+
+
+def test_a_namespace_is_no_stub_and_is_not_removed_as_one(namespace: str) -> None:
+    assert not namespaces.is_stub(namespace)
+    namespaces.delete_stub(namespace)
+    assert namespaces.mark_of(namespace) == "a test's mark"
+
+
+def test_a_file_with_something_in_it_is_no_stub() -> None:
+    file = namespaces.RUN_NETNS / f"{NAME}-file"
+    file.write_text("somebody's")
+    try:
+        assert not namespaces.is_stub(file.name)
+    finally:
+        file.unlink()
+
+
+def test_a_namespace_has_its_mark_from_its_first_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ip = programs.find_program("ip")
+    fake = tmp_path / "ip"
+    # Whoever names it is killed at once.
+    fake.write_text(f'#!/bin/sh\n{ip} "$@"\n[ "$1" != netns ] || kill -KILL $$\n')
+    fake.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        with pytest.raises(CommandFailedError):
+            namespaces.create(f"{NAME}-killed", "a test's mark")
+    try:
+        assert namespaces.mark_of(f"{NAME}-killed") == "a test's mark"
+    finally:
+        namespaces.delete(f"{NAME}-killed")
+
+
 def test_a_batch_stops_at_the_line_that_fails(namespace: str) -> None:
     with pytest.raises(CommandFailedError, match="nosuch") as caught:
         namespaces.ip("-n", namespace, batch=["link set lo up", "link set nosuch up", "link set lo down"])
@@ -79,6 +119,7 @@ def test_sysctls_are_those_of_the_namespace(namespace: str) -> None:
 
 def test_without_iproute2_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(programs, "ADMINISTRATOR", ())
     with pytest.raises(CommandFailedError, match="iproute2"):
         namespaces.ip("link")
 
