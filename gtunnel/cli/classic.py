@@ -25,7 +25,10 @@ def run(arguments: list[str]) -> int:
         "-sockets": _sockets,
         "-options": _options,
     }
+    # stunnel's options are taken in any case.
     first = arguments[0] if arguments else None
+    if first is not None and first.startswith("-"):
+        first = first.lower()
     if first in questions:
         _refuse_more(arguments, 1)
         sys.stderr.write("".join(f"{line}\n" for line in (*_banner(), " ", *questions[first]())))
@@ -36,7 +39,8 @@ def run(arguments: list[str]) -> int:
         _refuse_more(arguments, 2)
         return start(source.from_descriptor(arguments[1]))
     if first is not None and first.startswith("-"):
-        raise UsageError(detail=f'Invalid configuration file name "{first}": there is no such option (see --help)')
+        reason = "there is no such option (see --help)"
+        raise UsageError(detail=f'Invalid configuration file name "{arguments[0]}": {reason}')
     _refuse_more(arguments, 1)
     return start(source.from_file(first))
 

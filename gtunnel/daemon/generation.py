@@ -5,6 +5,7 @@ sockets of addresses that both generations want are shared: no connection is los
 """
 
 import contextlib
+import errno
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import listen, sockopts
 from gtunnel.net.errors import ListenError
-from gtunnel.net.listen import ListeningSocket
+from gtunnel.net.listen import ListenerSpec, ListeningSocket
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tunnel.service import Service, ServiceError, compile_service
 
@@ -74,7 +75,8 @@ def compile_services(configuration: Configuration, loops: LoopGuard, journal: Jo
             net = configuration.net if configuration.marks_sockets else None
             services.append(compile_service(settings, net, loops, service_log, log))
         except ServiceError as error:
-            log.write(Level.ERR, str(error))
+            for problem in error.problems:
+                log.write(Level.ERR, str(problem))
             failed = True
     if failed:
         log.write(Level.ERR, "Configuration failed")
@@ -85,35 +87,80 @@ def compile_services(configuration: Configuration, loops: LoopGuard, journal: Jo
 def bind(configuration: Configuration, services: Iterable[Service], old: Generation | None, log: Log) -> Generation:
     """Listen for all services, on the old generation's sockets where it has them.
 
+    As in stunnel, a service of which at least one address could be bound runs; the others are warned about.
     Raises `GenerationError` after logging every problem; then nothing was changed.
     """
-    shared: dict[Endpoint, ListeningSocket] = {}
-    if old is not None:
-        shared = {listening.spec.endpoint: listening for listening in old.listening}
+    pool = _Pool(old.listening if old is not None else ())
     bindings: list[Binding] = []
-    created: list[ListeningSocket] = []
     failed = False
     for service in services:
-        for spec in service.listener_specs():
-            listening = shared.pop(spec.endpoint, None)
-            if listening is None:
-                try:
-                    listening = listen.listen(spec, service.transparency, log)
-                except ListenError as error:
-                    log.write(Level.ERR, f"Binding service [{service.name}] failed: {error}")
-                    failed = True
-                    continue
-                created.append(listening)
-                number = listening.sock.fileno()
-                log.write(Level.INFO, f"Service [{service.name}] (FD={number}) bound to {listening.address}")
-            bindings.append(Binding(listening, service))
+        listening = _listen(service, pool, log)
+        bindings.extend(Binding(one, service) for one in listening)
+        failed = failed or not listening
     if failed:
-        for listening in created:
-            listening.close()
+        for listening_socket in pool.created:
+            listening_socket.close()
         raise GenerationError
     generation = Generation(configuration, tuple(bindings))
-    _adapt(generation, created, log)
+    _adapt(generation, pool.created, log)
     return generation
+
+
+class _Pool:
+    """Listening sockets to take over, by the address that was asked for, and those that had to be made."""
+
+    def __init__(self, old: Iterable[ListeningSocket]) -> None:
+        self.created: list[ListeningSocket] = []
+        self._old: dict[Endpoint, list[ListeningSocket]] = {}
+        for listening in old:
+            self._old.setdefault(listening.spec.endpoint, []).append(listening)
+
+    def take(self, spec: ListenerSpec, service: Service, log: Log) -> ListeningSocket:
+        """A socket for an address. Raises `ListenError`."""
+        waiting = self._old.get(spec.endpoint)
+        if waiting:
+            return waiting.pop(0)
+        try:
+            listening = listen.listen(spec, service.transparency, log)
+        except ListenError as error:
+            if self._is_in_the_way(error, spec.endpoint):
+                reason = f"{error.fields['reason']}: the running configuration has that port, restart to move it"
+                raise ListenError(address=spec.endpoint, reason=reason) from error
+            raise
+        self.created.append(listening)
+        number = listening.sock.fileno()
+        log.write(Level.INFO, f"Service [{service.name}] (FD={number}) bound to {listening.address}")
+        return listening
+
+    def _is_in_the_way(self, error: ListenError, endpoint: Endpoint) -> bool:
+        """Whether it is a socket of the running configuration, on another address, that keeps a port taken."""
+        taken = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+        ports = {getattr(held, "port", None) for held, sockets in self._old.items() if sockets}
+        return taken and getattr(endpoint, "port", 0) in ports
+
+
+def _listen(service: Service, pool: _Pool, log: Log) -> list[ListeningSocket]:
+    """All listening sockets of a service; none if not one of them could be had (which was logged)."""
+    bound: list[ListeningSocket] = []
+    # As texts: a kept exception would keep this frame, and with it the service, until the collector comes by.
+    problems: list[tuple[str, str]] = []
+    for spec in service.listener_specs():
+        try:
+            addresses = listen.expand(spec)
+        except ListenError as error:
+            problems.append((str(error.fields["address"]), str(error.fields["reason"])))
+            continue
+        for one in addresses:
+            try:
+                bound.append(pool.take(one, service, log))
+            except ListenError as error:
+                problems.append((str(error.fields["address"]), str(error.fields["reason"])))
+    for address, reason in problems:
+        if bound:
+            log.write(Level.WARNING, f"Binding service [{service.name}] to {address}: {reason}")
+        else:
+            log.write(Level.ERR, f"Binding service [{service.name}] failed: bind: {address}: {reason}")
+    return bound
 
 
 def _adapt(generation: Generation, created: list[ListeningSocket], log: Log) -> None:

@@ -87,7 +87,8 @@ class SyslogSink:
 
     def __init__(self, ident: str, facility: str) -> None:
         code = getattr(syslog, f"LOG_{facility.upper()}", syslog.LOG_DAEMON)
-        syslog.openlog(ident, syslog.LOG_NDELAY | syslog.LOG_PID, code)
+        # Without a process id, as stunnel's lines are: filters match "stunnel: LOG5[0]: …".
+        syslog.openlog(ident, syslog.LOG_NDELAY, code)
 
     def write(self, level: Level, text: str) -> None:
         """See `Sink`."""

@@ -43,6 +43,8 @@ def run(load: Load, source: str) -> int:
         return _load(load, source, to)
 
     journal = Journal(())
+    # Before anything is opened: many services need many descriptors to be compiled.
+    descriptors = raise_descriptor_limit()
     try:
         configuration = load_logged(log)
         identity = privileges.look_up(configuration.process)
@@ -55,12 +57,13 @@ def run(load: Load, source: str) -> int:
     except GtunnelError as error:
         return _complain(log, error)
     try:
+        _hand_over(generation, identity)
         pid_file = _settle(configuration, identity, journal)
     except GtunnelError as error:
         generation.close_all_but(())
         return _complain(log, error)
     log.replay(JournalLog(journal, configuration.log.level))
-    supervisor = Supervisor(load_logged, generation, journal, descriptors=raise_descriptor_limit())
+    supervisor = Supervisor(load_logged, generation, journal, descriptors=descriptors)
     return _serve(supervisor, detached, pid_file, generation)
 
 
@@ -79,6 +82,14 @@ def _serve(
     finally:
         if pid_file is not None:
             pid_file.remove()
+
+
+def _hand_over(generation: Generation, identity: privileges.Identity) -> None:
+    """Give the files of Unix sockets to whom we become. Raises `ListenError`."""
+    if identity.user is not None or identity.group is not None:
+        user, group = (number if number is not None else -1 for number in (identity.user, identity.group))
+        for listening in generation.listening:
+            listening.give_to(user, group)
 
 
 def _settle(

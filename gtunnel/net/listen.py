@@ -5,15 +5,15 @@ import errno
 import os
 import socket
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gtunnel.address import Endpoint, SocketAddress, UnixPath, from_sockaddr
+from gtunnel.address import Endpoint, HostPort, SocketAddress, UnixPath, from_sockaddr
 from gtunnel.conf.settings import SocketOption
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import names, sockopts
-from gtunnel.net.errors import ListenError, errno_text
+from gtunnel.net.errors import ListenError, SocketError, errno_text
 from gtunnel.net.transparency import TransparencyStrategy
 
 BACKLOG = socket.SOMAXCONN
@@ -42,13 +42,40 @@ class ListeningSocket:
             _remove_socket_file(self.address.path)
         self.sock.close()
 
+    def give_to(self, user: int, group: int) -> None:
+        """Make a Unix socket's file belong to whom we become, as stunnel does. Raises `ListenError`."""
+        if isinstance(self.address, UnixPath):
+            try:
+                os.chown(self.address.path, user, group)
+            except OSError as error:
+                raise ListenError(address=self.address, reason=f"chown: {errno_text(error)}") from error
 
-def listen(spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> ListeningSocket:
-    """Bind and listen. Raises `ListenError`, also for a name that cannot be resolved."""
+
+def expand(spec: ListenerSpec) -> tuple[ListenerSpec, ...]:
+    """One spec for each address of the endpoint: a name may have several (`localhost`: IPv4 and IPv6).
+
+    Raises `ListenError` for a name that cannot be resolved.
+    """
     try:
-        address = names.lookup(spec.endpoint, default_host=names.ANY)[0]
+        addresses = names.lookup(spec.endpoint, default_host=names.ANY)
     except GtunnelError as error:
         raise ListenError(address=spec.endpoint, reason=error) from error
+    return tuple(replace(spec, endpoint=_literal(address)) for address in addresses)
+
+
+def _literal(address: names.Address) -> Endpoint:
+    if isinstance(address, UnixPath):
+        return address
+    zone = f"%{address.scope}" if address.scope else ""
+    return HostPort(f"{address.host}{zone}", address.port)
+
+
+def listen(spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> ListeningSocket:
+    """Bind and listen on a spec with one address (see `expand`). Raises `ListenError`.
+
+    An option that the kernel refuses fails the listener: SO_BINDTODEVICE, say, decides who can connect.
+    """
+    (address,) = names.lookup(spec.endpoint, default_host=names.ANY)
     if isinstance(address, UnixPath):
         _remove_stale(address.path)
     try:
@@ -58,10 +85,13 @@ def listen(spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> List
         raise ListenError(address=spec.endpoint, reason=errno_text(error)) from error
     try:
         sock.setblocking(False)
-        sockopts.apply(sock, spec.options, "accept", log)
+        sockopts.demand(sock, spec.options, "accept", log)
         _prepare(sock, spec, strategy, log)
         sock.bind(address.path if isinstance(address, UnixPath) else address.sockaddr)
         sock.listen(BACKLOG)
+    except SocketError as error:
+        sock.close()
+        raise ListenError(address=spec.endpoint, reason=error) from error
     except OSError as error:
         sock.close()
         raise ListenError(address=spec.endpoint, reason=errno_text(error)) from error

@@ -1,10 +1,12 @@
 """Setting `socket =` options, and the few that gtunnel sets itself. No gevent here."""
 
+import errno
 import socket
+from collections.abc import Iterator
 
 from gtunnel.conf.settings import SocketOption
 from gtunnel.events import Level, Log
-from gtunnel.net.errors import errno_text
+from gtunnel.net.errors import SocketError, errno_text
 
 # linux/in.h, linux/in6.h; Python's socket module has no names for them.
 IP_TRANSPARENT = 19
@@ -15,21 +17,40 @@ SO_MARK = 36
 
 
 def apply(sock: socket.socket, options: tuple[SocketOption, ...], kind: str, log: Log) -> None:
-    """Set options on a socket; `kind` is "accept", "local" or "remote" (for the log).
+    """Set options on a connection's socket; `kind` is "local" or "remote" (for the log).
 
-    As in stunnel, an option that the kernel refuses is logged and does not stop the connection; options of TCP and IP
+    As in stunnel, an option that the kernel refuses is logged and does not stop the connection. Options of TCP and IP
     are passed over on Unix sockets.
     """
-    for option in options:
-        if sock.family == socket.AF_UNIX and option.level != socket.SOL_SOCKET:
-            continue
+    for option in _that_concern(sock, options):
         try:
-            sock.setsockopt(option.level, option.number, option.value)
+            _set(sock, option, kind, log)
         except OSError as error:
             log.write(Level.ERR, f"Failed to set {option.name} on {kind} socket: {errno_text(error)}")
-        else:
-            if log.threshold >= Level.DEBUG:
-                log.write(Level.DEBUG, f"Option {option.name} set on {kind} socket")
+
+
+def demand(sock: socket.socket, options: tuple[SocketOption, ...], kind: str, log: Log) -> None:
+    """Set options on a listening socket. Raises `SocketError` for one that the kernel refuses.
+
+    As in stunnel, one that this kind of socket does not know (IPV6_V6ONLY on IPv4) is only logged.
+    """
+    for option in _that_concern(sock, options):
+        try:
+            _set(sock, option, kind, log)
+        except OSError as error:
+            if error.errno != errno.ENOPROTOOPT:
+                raise SocketError.of(option.name, error) from error
+            log.write(Level.ERR, f"Failed to set {option.name} on {kind} socket: {errno_text(error)}")
+
+
+def _that_concern(sock: socket.socket, options: tuple[SocketOption, ...]) -> Iterator[SocketOption]:
+    return (option for option in options if sock.family != socket.AF_UNIX or option.level == socket.SOL_SOCKET)
+
+
+def _set(sock: socket.socket, option: SocketOption, kind: str, log: Log) -> None:
+    sock.setsockopt(option.level, option.number, option.value)
+    if log.threshold >= Level.DEBUG:
+        log.write(Level.DEBUG, f"Option {option.name} set on {kind} socket")
 
 
 def set_transparent(sock: socket.socket) -> None:

@@ -103,10 +103,10 @@ def test_all_services_that_cannot_be_compiled_are_named_with_their_places(build:
         + service("good", "127.0.0.1:2")
         + service("b", "127.0.0.1:3", lines=lines)
     )
-    reason = f"{tmp_path}/none.pem: No such file or directory"
+    text = f"cert = {tmp_path}/none.pem"
     assert problems == [
-        f"test.conf:4: Service [a]: {reason}",
-        f"test.conf:13: Service [b]: {reason}",
+        f'test.conf:8: "{text}": Service [a]: No such file or directory',
+        f'test.conf:17: "{text}": Service [b]: No such file or directory',
         "Configuration failed",
     ]
 
@@ -114,7 +114,8 @@ def test_all_services_that_cannot_be_compiled_are_named_with_their_places(build:
 def test_a_local_address_that_has_none_is_a_problem_of_its_service(build: Builder) -> None:
     problems = build.fails(service("a", "127.0.0.1:1", lines="local = no-such-host.invalid\n"))
     assert len(problems) == 2
-    assert problems[0].startswith("test.conf:4: Service [a]: Error resolving 'no-such-host.invalid': ")
+    line = 'test.conf:8: "local = no-such-host.invalid": Service [a]: '
+    assert problems[0].startswith(f"{line}Error resolving 'no-such-host.invalid': ")
 
 
 def test_a_reload_keeps_the_sockets_that_stay_and_closes_the_others(
@@ -148,10 +149,27 @@ def test_a_reload_that_cannot_bind_leaves_the_old_generation_as_it_was(
     stays, comes, path = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", tmp_path / "sock"
     old = build(service("a", stays, path))
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        build.fails(service("a", stays, path, comes, f"127.0.0.1:{taken.getsockname()[1]}"), old)
+        port = f"127.0.0.1:{taken.getsockname()[1]}"
+        build.fails(service("a", stays, path) + service("b", comes) + service("c", port), old)
     assert served(stays)
     assert served(path)
     assert not served(comes)
+
+
+def test_a_service_runs_on_what_it_could_bind(build: Builder, free_port: PortFactory) -> None:
+    port = f"127.0.0.1:{free_port()}"
+    generation = build(service("a", port, "192.0.2.1:1", "no-such-host.invalid:1"))
+    assert len(generation.listening) == 1
+    assert served(port)
+
+
+def test_a_port_that_moves_to_another_address_is_told_from_one_that_others_have(
+    build: Builder, free_port: PortFactory
+) -> None:
+    port = free_port()
+    old = build(service("a", f"127.0.0.1:{port}"))
+    (reason,) = build.fails(service("a", f"0.0.0.0:{port}"), old)
+    assert reason.endswith("the running configuration has that port, restart to move it")
 
 
 def test_a_socket_that_stays_gets_the_options_of_its_new_service(build: Builder, free_port: PortFactory) -> None:

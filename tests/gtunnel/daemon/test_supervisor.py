@@ -104,13 +104,13 @@ class TestReload:
         ("change", "reason"),
         [
             (lambda text: f"{text}nonsense = 1\n", ': "nonsense = 1": Specified option name is not valid here'),
-            (lambda text: f"{text}cert = /nowhere.pem\n", "Service [it]: /nowhere.pem: No such file or directory"),
+            (lambda text: f"{text}cert = /nowhere.pem\n", ': "cert = /nowhere.pem": Service [it]: No such file'),
             (
-                lambda text: f"{text}accept = 192.0.2.1:1\n",
-                "Binding service [it] failed: bind: 192.0.2.1:1: Cannot assign",
+                lambda text: f"{text}[more]\nclient = yes\nconnect = 1\naccept = 192.0.2.1:1\n",
+                "Binding service [more] failed: bind: 192.0.2.1:1: Cannot assign",
             ),
             (lambda text: f"output = /nowhere/log\n{text}", "Cannot open log file /nowhere/log: No such file"),
-            (lambda text: f"{text}ciphers = NONE\n", "Service [it]: ciphers = NONE: SSL routines::no cipher match"),
+            (lambda text: f"{text}ciphers = NONE\n", ': "ciphers = NONE": Service [it]: SSL routines::no cipher match'),
         ],
     )
     def test_a_bad_one_changes_nothing_and_the_log_says_why(

@@ -10,7 +10,7 @@ from gtunnel.address import HostPort, SocketAddress, UnixPath
 from gtunnel.conf.settings import SocketOption
 from gtunnel.events import Level, SilentLog
 from gtunnel.net.errors import ListenError
-from gtunnel.net.listen import ListenerSpec, ListeningSocket, listen
+from gtunnel.net.listen import ListenerSpec, ListeningSocket, expand, listen
 from gtunnel.net.transparency import Opaque
 from tests.gtunnel.logs import ListLog
 
@@ -48,7 +48,41 @@ def test_an_address_in_use_is_named() -> None:
 
 def test_an_unknown_host_is_named() -> None:
     with pytest.raises(ListenError, match=r"no-such-host\.invalid"):
-        at(HostPort("no-such-host.invalid", 1))
+        expand(ListenerSpec(HostPort("no-such-host.invalid", 1), (), transparent=False))
+
+
+def test_a_name_with_several_addresses_is_several_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [("192.0.2.1", 5), ("2001:db8::1", 5, 0, 0), ("fe80::1", 5, 0, 7)]
+    found = [(socket.AF_UNSPEC, socket.SOCK_STREAM, 6, "", answer) for answer in answers]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    specs = expand(ListenerSpec(HostPort("two.example", 5), (REUSE,), transparent=True))
+    assert [str(spec.endpoint) for spec in specs] == ["192.0.2.1:5", "2001:db8::1:5", "fe80::1%7:5"]
+    assert all(spec.options == (REUSE,) and spec.transparent for spec in specs)
+
+
+@pytest.mark.parametrize("endpoint", [HostPort("", 5), HostPort("::1", 5), UnixPath("/run/x")])
+def test_what_is_an_address_already_is_one_listener(endpoint: HostPort | UnixPath) -> None:
+    (spec,) = expand(ListenerSpec(endpoint, (), transparent=False))
+    assert str(spec.endpoint) in ("0.0.0.0:5", "::1:5", "/run/x")
+
+
+def test_an_option_that_decides_who_can_connect_fails_the_listener() -> None:
+    device = SocketOption(
+        name="SO_BINDTODEVICE", level=socket.SOL_SOCKET, number=socket.SO_BINDTODEVICE, value=b"no-such-dev"
+    )
+    with pytest.raises(ListenError, match=r"SO_BINDTODEVICE: No such device \(19\)"):
+        listen(ListenerSpec(HostPort("127.0.0.1", 0), (device,), transparent=False), Opaque(), SilentLog())
+
+
+@pytest.mark.root
+def test_a_unix_socket_is_given_to_whom_we_become(tmp_path: Path) -> None:
+    listening = at(UnixPath(str(tmp_path / "s")))
+    listening.give_to(65534, 65534)
+    assert (tmp_path / "s").stat().st_uid == 65534
+    listening.close()
+    tcp = at(HostPort("127.0.0.1", 0))
+    tcp.give_to(65534, 65534)
+    tcp.close()
 
 
 def test_a_unix_socket_goes_with_its_listener(tmp_path: Path) -> None:

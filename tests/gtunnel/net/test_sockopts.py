@@ -8,6 +8,7 @@ import pytest
 from gtunnel.conf.settings import SocketOption
 from gtunnel.events import Level
 from gtunnel.net import sockopts
+from gtunnel.net.errors import SocketError
 from tests.gtunnel.logs import ListLog
 
 KEEPALIVE = SocketOption(name="SO_KEEPALIVE", level=socket.SOL_SOCKET, number=socket.SO_KEEPALIVE, value=1)
@@ -30,6 +31,16 @@ def test_a_refused_option_is_told_and_the_others_are_set() -> None:
         sockopts.apply(sock, (NONSENSE, KEEPALIVE), "remote", log)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert log.texts == ["Failed to set SO_NONSENSE on remote socket: Protocol not available (92)"]
+
+
+def test_a_listener_demands_its_options_but_for_those_that_its_kind_does_not_know() -> None:
+    log = ListLog(Level.NOTICE)
+    too_long = SocketOption(name="TCP_KEEPIDLE", level=socket.IPPROTO_TCP, number=socket.TCP_KEEPIDLE, value=100000)
+    with socket.socket() as sock:
+        sockopts.demand(sock, (NONSENSE, KEEPALIVE), "accept", log)
+        assert log.texts == ["Failed to set SO_NONSENSE on accept socket: Protocol not available (92)"]
+        with pytest.raises(SocketError, match=r"TCP_KEEPIDLE: Invalid argument \(22\)"):
+            sockopts.demand(sock, (too_long,), "accept", log)
 
 
 def test_options_of_tcp_do_not_concern_unix_sockets() -> None:
