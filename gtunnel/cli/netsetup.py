@@ -12,13 +12,21 @@ from gtunnel.errors import GtunnelError
 from gtunnel.net import names
 from netsetup import api, model
 from netsetup.errors import NetsetupError
+from netsetup.plan import step_lines
 
 IN_SYNC, FAILED, DRIFT = 0, 1, 2
+
+
+class NothingWantedError(GtunnelError):
+    """A configuration of which the kernel need not know. Fields: file, rest (what that means here, or nothing)."""
+
+    template = "{file}: nothing to set up: no service has `capture` or `transparent = source`{rest}"
+
 
 DESCRIPTION = """\
 Set the kernel up for the transparent services of a configuration: firewall rules, routing rules, routes and sysctls,
 in IPv4 and IPv6. Everything carries our mark, and nothing else is touched. Applying twice changes nothing; "destroy"
-leaves the kernel as it was.
+leaves the kernel as it was, but for empty tables of the firewall, which the kernel keeps once they were used.
 """
 
 EXAMPLE = """\
@@ -76,17 +84,30 @@ def _guarded(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    return _print(api.plan(_request(arguments), arguments.netns).lines())
+    return _print(api.plan(_request_or_refuse(arguments), arguments.netns).lines())
 
 
 def _apply(arguments: argparse.Namespace) -> int:
-    return _print(api.apply(_request(arguments), arguments.netns, dry_run=arguments.dry_run).lines())
+    return _print(api.apply(_request_or_refuse(arguments), arguments.netns, dry_run=arguments.dry_run).lines())
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    status = api.status(_request(arguments), arguments.netns)
+    try:
+        wanted = _request(arguments)
+    except NothingWantedError as nothing:
+        return _status_of_nothing(arguments, nothing)
+    status = api.status(wanted, arguments.netns)
     _print(status.lines())
     return IN_SYNC if status.in_sync else DRIFT
+
+
+def _status_of_nothing(arguments: argparse.Namespace, nothing: NothingWantedError) -> int:
+    left = _left_behind(arguments)
+    if not left:
+        print(f"in sync: {nothing}, and nothing of ours is there")
+        return IN_SYNC
+    _print((*left, f"drift: {nothing}; yet the lines above are there; to remove them, {_how_to_destroy(arguments)}"))
+    return DRIFT
 
 
 def _destroy(arguments: argparse.Namespace) -> int:
@@ -99,21 +120,43 @@ def _print(lines: tuple[str, ...]) -> int:
     return 0
 
 
+def _request_or_refuse(arguments: argparse.Namespace) -> model.Request:
+    """For commands that want something. Raises `NothingWantedError`, which says so if something of ours is there.
+
+    It is not removed unasked: the wrong FILE would be enough to stop a gateway.
+    """
+    try:
+        return _request(arguments)
+    except NothingWantedError as nothing:
+        if not _left_behind(arguments):
+            raise
+        rest = f"; what was set up earlier is still there; to remove it, {_how_to_destroy(arguments)}"
+        raise NothingWantedError(file=nothing.fields["file"], rest=rest) from nothing
+
+
+def _left_behind(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """What is there of ours: what `destroy` would remove."""
+    return step_lines(api.destroy(netns=arguments.netns, dry_run=True).steps)
+
+
+def _how_to_destroy(arguments: argparse.Namespace) -> str:
+    where = f" --netns {arguments.netns}" if arguments.netns is not None else ""
+    return f"run `gtunnel netsetup destroy{where}`"
+
+
 def _request(arguments: argparse.Namespace) -> model.Request:
     return request(source.from_file(arguments.file).load())
 
 
 def request(configuration: Configuration) -> model.Request:
-    """What a configuration wants of the kernel. Raises `GtunnelError` if nothing in it is transparent."""
+    """What a configuration wants of the kernel. Raises `NothingWantedError` if nothing in it is transparent."""
     interceptions = tuple(
         _interception(service)
         for service in configuration.services
         if service.capture is not None or service.transparency.source
     )
     if not interceptions:
-        raise GtunnelError(
-            detail=f"{configuration.file}: nothing to set up: no service has `capture` or `transparent = source`"
-        )
+        raise NothingWantedError(file=configuration.file, rest="")
     net = configuration.net
     return model.Request(
         interceptions=interceptions,

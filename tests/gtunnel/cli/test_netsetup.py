@@ -108,14 +108,6 @@ class TestCommand:
     """What it says, and its status."""
 
     @pytest.mark.parametrize("command", ["plan", "apply", "status"])
-    def test_a_configuration_with_nothing_to_do(self, capsys: Capture, tmp_path: Path, command: str) -> None:
-        file = tmp_path / "x.conf"
-        file.write_text(PLAIN)
-        answer = ask(capsys, "netsetup", command, file)
-        assert answer.status == FAILED
-        assert answer.err == (f"error: {file}: nothing to set up: no service has `capture` or `transparent = source`\n")
-
-    @pytest.mark.parametrize("command", ["plan", "apply", "status"])
     def test_a_configuration_that_is_wrong(self, capsys: Capture, tmp_path: Path, command: str) -> None:
         file = tmp_path / "x.conf"
         file.write_text(f"nonsense = 1\n{KEEP}verify = 17\n")
@@ -195,6 +187,51 @@ def test_the_whole_life_of_a_set_up(capsys: Capture, tmp_path: Path, namespace: 
     assert netsetup("status", file).status == IN_SYNC
     assert netsetup("destroy").status == 0
     assert netsetup("status", file).status == DRIFT
+
+
+@pytest.mark.root
+def test_a_configuration_that_wants_nothing(capsys: Capture, tmp_path: Path, namespace: str) -> None:
+    file = tmp_path / "x.conf"
+    file.write_text(PLAIN)
+    nothing = f"{file}: nothing to set up: no service has `capture` or `transparent = source`"
+    for command in ("plan", "apply"):
+        answer = ask(capsys, "netsetup", command, "--netns", namespace, file)
+        assert (answer.status, answer.out, answer.err) == (FAILED, "", f"error: {nothing}\n")
+    answer = ask(capsys, "netsetup", "status", "--netns", namespace, file)
+    assert answer.status == IN_SYNC
+    assert answer.out == f"in sync: {nothing}, and nothing of ours is there\n"
+
+
+@pytest.mark.root
+def test_what_is_left_of_an_earlier_configuration_is_told_and_stays(
+    capsys: Capture, tmp_path: Path, namespace: str
+) -> None:
+    """Whoever takes the last transparent service out of the file has to hear that the kernel still works for it."""
+    file = tmp_path / "x.conf"
+
+    def netsetup(command: str, *more: object) -> Answer:
+        return ask(capsys, "netsetup", command, "--netns", namespace, *more)
+
+    file.write_text(KEEP)
+    assert netsetup("apply", file).status == 0
+    would_go = netsetup("destroy", "--dry-run").out.splitlines()[:-1]
+    assert any("iptables-legacy" in line for line in would_go)
+
+    file.write_text(PLAIN)
+    advice = f"run `gtunnel netsetup destroy --netns {namespace}`"
+    for _ in range(2):
+        status = netsetup("status", file)
+        assert status.status == DRIFT
+        *lines, last = status.out.splitlines()
+        assert lines == would_go
+        assert last.startswith(f"drift: {file}: nothing to set up")
+        assert last.endswith(advice)
+        for command in ("plan", "apply"):
+            answer = netsetup(command, file)
+            assert (answer.status, answer.out) == (FAILED, "")
+            assert answer.err.endswith(f"; what was set up earlier is still there; to remove it, {advice}\n")
+    assert netsetup("destroy").status == 0
+    assert netsetup("status", file).status == IN_SYNC
 
 
 @pytest.mark.root
