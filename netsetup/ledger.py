@@ -2,6 +2,11 @@
 
 Everything else of ours is found in the kernel by its marks. The ledger is written before the first change, so that a
 crash at any point can be undone; it lives in /run, and so ends with the boot that it speaks of.
+
+The file of a namespace that went without a `destroy` stays until then, some hundred bytes. It cannot harm: a cookie is
+never used again (`kernel.namespace.identity`). And it cannot be told from one that is needed: nothing lists all
+namespaces (a socket, an open descriptor or a mount elsewhere keeps one alive without a process or a name in it), the
+kernel finds none by its cookie, and a wrong guess would lose a sysctl's former value for good.
 """
 
 import contextlib
