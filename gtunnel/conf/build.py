@@ -84,6 +84,7 @@ def build_service(section: SectionOutline, statements: Statements, log: LogSetti
         reset=statements.one(service.RESET),
         log_id=statements.one(service.LOG_ID),
         log=log if level is None else LogSettings(level=level, facility=log.facility),
+        lines=statements.lines,
     )
 
 

@@ -1,13 +1,22 @@
 """The one error that reading a configuration raises. It holds every problem that was found, not only the first."""
 
 import enum
+import re
 from dataclasses import dataclass
 
-from gtunnel.conf.settings import Place
+from gtunnel.conf.settings import Place, ServiceSettings
 from gtunnel.errors import GtunnelError
 
 # Enough of a line to recognise it; a pasted certificate must not flood the log.
 MAX_SHOWN_TEXT = 100
+
+COMMENT_HINT = "a comment needs a line of its own"
+_COMMENT = re.compile(r"\s[;#]")
+# Settings that lines of another option fill as well.
+_FILLED_BY = {
+    "sslVersionMin": ("sslVersion", "sslVersionMin"),
+    "sslVersionMax": ("sslVersion", "sslVersionMax"),
+}
 
 
 class Reason(enum.StrEnum):
@@ -39,6 +48,24 @@ class Problem:
         text = f'"{shown(self.text)}": ' if self.text else ""
         hint = f" ({self.hint})" if self.hint else ""
         return f"{where}: {text}{self.reason}{hint}"
+
+
+def comment_hint(text: str) -> str:
+    """The hint for a line that does not work and may have been meant to end earlier; "" if it was not."""
+    return COMMENT_HINT if _COMMENT.search(text) else ""
+
+
+def problem_of(
+    service: ServiceSettings, option: str, reason: object, *, value: object = None, shown_value: object = ""
+) -> Problem:
+    """A problem of a service that came to light after reading, at the line of the option (with this value, if it is
+    given). What stands nowhere is a default: then it is shown (`shown_value`) at the section's place.
+    """
+    options = _FILLED_BY.get(option, (option,))
+    line = service.lines.last(*options, value=value) or service.lines.last(*options)
+    if line is None:
+        return Problem(service.place, "", f"Service [{service.name}]: {option} = {shown_value}: {reason}")
+    return Problem(line.place, line.text, f"Service [{service.name}]: {reason}", comment_hint(line.text))
 
 
 class ConfigError(GtunnelError):

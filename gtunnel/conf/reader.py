@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gtunnel.conf import sources
-from gtunnel.conf.errors import Problem, Reason
+from gtunnel.conf.errors import Problem, Reason, comment_hint
 from gtunnel.conf.grammar import Assignment, Section, split
 from gtunnel.conf.option import BadValueError, Row, Scope
 from gtunnel.conf.settings import Place
@@ -128,7 +128,7 @@ class _Reader:
             if is_secret(line.name):
                 # A parser's reason may quote the value.
                 reason = f"option '{row.name}': {row.refusal}"
-            self._report(Problem(line.place, line.text, reason))
+            self._report(Problem(line.place, line.text, reason, comment_hint(line.value)))
             return
         statement = Statement(row, value, line.place, line.text)
         (self.outline.process if row.scope is Scope.GLOBAL else self._current.statements).append(statement)

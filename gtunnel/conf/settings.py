@@ -4,7 +4,7 @@ Units stand beside the fields. The option that fills a field is in `options`; de
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gtunnel.address import Endpoint, HostPort
 from gtunnel.events import Level
@@ -19,6 +19,31 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class OptionLine:
+    """One option's line: the option's proper name, the value it gave, and the line as written (secrets masked)."""
+
+    option: str
+    value: object
+    place: Place
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines that a service's settings came from: its own, and the defaults for all services (shared by them)."""
+
+    own: tuple[OptionLine, ...] = ()
+    inherited: "Lines | None" = None
+
+    def last(self, *options: str, value: object = None) -> OptionLine | None:
+        """The line of some options that counts last, with this value if one is given; None if there is none."""
+        for line in reversed(self.own):
+            if line.option in options and (value is None or line.value == value):
+                return line
+        return None if self.inherited is None else self.inherited.last(*options, value=value)
 
 
 class Foreground(enum.Enum):
@@ -252,7 +277,7 @@ class VerificationSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
-    """One `[service]`."""
+    """One `[service]`. `lines` is for messages: what was written differently and means the same is equal."""
 
     name: str
     place: Place
@@ -268,6 +293,7 @@ class ServiceSettings:
     reset: bool
     log_id: LogId
     log: LogSettings
+    lines: Lines = field(default=Lines(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,12 +330,14 @@ __all__ = [
     "Failover",
     "Foreground",
     "HostPort",
+    "Lines",
     "LogId",
     "LogMode",
     "LogOutput",
     "LogSettings",
     "NetBackend",
     "NetSettings",
+    "OptionLine",
     "Place",
     "ProcessSettings",
     "ServiceSettings",

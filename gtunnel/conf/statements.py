@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from gtunnel.conf.option import Repeated, Row, Single
-from gtunnel.conf.settings import Place
+from gtunnel.conf.settings import Lines, OptionLine, Place
 
 T = TypeVar("T")
 
@@ -28,6 +28,10 @@ class Statements:
 
     def __init__(self, own: Sequence[Statement], inherited: "Statements | None" = None) -> None:
         self._inherited = inherited
+        self.lines: Lines = Lines(
+            tuple(OptionLine(line.row.name, line.value, line.place, line.text) for line in own),
+            None if inherited is None else inherited.lines,
+        )
         self._own: dict[int, list[tuple[int, Statement]]] = {}
         for number, statement in enumerate(own):
             self._own.setdefault(id(statement.row), []).append((number, statement))

@@ -9,9 +9,38 @@ PROTOCOL = "SSL routines"
 
 
 class TlsSetupError(GtunnelError):
-    """A certificate, key, list or option that OpenSSL does not take. Found when a configuration is compiled."""
+    """A certificate, key, list or option that OpenSSL does not take. Found when a configuration is compiled.
 
-    template = "{what}: {reason}"
+    `option` is the option at fault, by its proper name; `parsed` its value as the configuration has it, for an option
+    that has several.
+    """
+
+    template = "{option} = {value}: {reason}"
+
+    @property
+    def problems(self) -> "tuple[TlsSetupError, ...]":
+        """Each thing that is wrong: itself, unless there are several."""
+        return (self,)
+
+    @property
+    def option(self) -> str:
+        """The option's name."""
+        return str(self.fields["option"])
+
+
+class TlsSeveralSetupError(TlsSetupError):
+    """Several of them, so that they can be corrected at once. `str()` has a line for each."""
+
+    template = "{detail}"
+
+    def __init__(self, problems: "tuple[TlsSetupError, ...]") -> None:
+        self._problems = problems
+        super().__init__(detail="\n".join(str(problem) for problem in problems), option=problems[0].option)
+
+    @property
+    def problems(self) -> "tuple[TlsSetupError, ...]":
+        """Each thing that is wrong."""
+        return self._problems
 
 
 class HandshakeError(GtunnelError):

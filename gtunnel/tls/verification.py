@@ -168,5 +168,5 @@ def _read(file: Path) -> frozenset[bytes]:
     try:
         certificates = x509.load_pem_x509_certificates(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise TlsSetupError(what=str(file), reason=error) from error
+        raise TlsSetupError(option="CAfile", value=file, reason=error) from error
     return frozenset(certificate.public_bytes(Encoding.DER) for certificate in certificates)

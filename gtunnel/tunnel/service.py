@@ -4,16 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gtunnel.address import HostPort, SocketAddress
+from gtunnel.conf.errors import Problem, problem_of
 from gtunnel.conf.settings import NetSettings, ServiceSettings
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Log
 from gtunnel.net import names
+from gtunnel.net.errors import ResolveError
 from gtunnel.net.listen import ListenerSpec
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.outgoing import Outgoing
 from gtunnel.net.transparency import TransparencyStrategy, strategy
 from gtunnel.tls import context
 from gtunnel.tls.context import TlsContext
+from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.targets import Targets
 from gtunnel.wire import plain
@@ -24,6 +27,26 @@ class ServiceError(GtunnelError):
     """A service that cannot be compiled."""
 
     template = "{place}: Service [{service}]: {reason}"
+
+    @property
+    def problems(self) -> tuple[object, ...]:
+        """Each thing that is wrong, its text fit for a line of its own."""
+        return (self,)
+
+
+class ServiceSettingsError(ServiceError):
+    """What is wrong with a service's settings, each at its option's line. `str()` has a line for each."""
+
+    template = "{detail}"
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self._problems = problems
+        super().__init__(detail="\n".join(str(problem) for problem in problems))
+
+    @property
+    def problems(self) -> tuple[object, ...]:
+        """Each thing that is wrong."""
+        return self._problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +83,20 @@ def compile_service(
     `log` is the one of its connections; where they log is perhaps not open yet, so what is to be told now goes to
     `building`.
 
-    Raises `ServiceError` with the place of the section.
+    Raises `ServiceError` with all that is wrong.
     """
+    problems: list[Problem] = []
+    tls = local = None
     try:
         tls = context.build(settings)
+    except TlsSetupError as error:
+        problems += (_tls_problem(settings, problem) for problem in error.problems)
+    try:
         local = _local(settings.connect.local)
-    except GtunnelError as error:
-        raise ServiceError(place=settings.place, service=settings.name, reason=error) from error
+    except ResolveError as error:
+        problems.append(problem_of(settings, "local", error))
+    if tls is None or problems:
+        raise ServiceSettingsError(tuple(problems))
     transparency = strategy(settings.transparency, loops)
     return Service(
         settings=settings,
@@ -84,6 +114,11 @@ def compile_service(
         negotiate=plain.client if settings.client else plain.server,
         log=log,
     )
+
+
+def _tls_problem(settings: ServiceSettings, error: TlsSetupError) -> Problem:
+    said = error.fields
+    return problem_of(settings, error.option, said["reason"], value=said.get("parsed"), shown_value=said["value"])
 
 
 def _local(host: str | None) -> str | None:

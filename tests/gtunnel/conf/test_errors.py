@@ -1,7 +1,10 @@
-from gtunnel.conf.errors import MAX_SHOWN_TEXT, ConfigError, Problem, shown
+import pytest
+
+from gtunnel.conf.errors import MAX_SHOWN_TEXT, ConfigError, Problem, comment_hint, problem_of, shown
 from gtunnel.conf.settings import Place
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level
+from tests.gtunnel.conf.samples import client
 
 
 def test_a_problem_says_where_what_why_and_what_was_meant() -> None:
@@ -23,3 +26,18 @@ def test_an_error_tells_all_its_problems() -> None:
 def test_text_is_shown_on_one_line_and_not_without_end() -> None:
     assert shown("a\x1b[31m\n\u202eb") == "a\\x1b[31m\\n\\u202eb"
     assert len(shown("x" * 5000)) == MAX_SHOWN_TEXT
+
+
+def test_a_problem_that_is_found_later_stands_at_its_option_s_line() -> None:
+    service = client("ciphers = A", "options = NO_TICKET", "options = NO_COMPRESSION", "sslVersion = TLSv1.2")
+    assert str(problem_of(service, "ciphers", "no")) == 't.conf:5: "ciphers = A": Service [c]: no'
+    assert problem_of(service, "options", "no", value=("NO_TICKET", True)).place.line == 6
+    assert problem_of(service, "options", "no").place.line == 7
+    assert problem_of(service, "sslVersionMin", "no").place.line == 8
+    default = problem_of(service, "curves", "no", shown_value="X25519")
+    assert str(default) == "t.conf:1: Service [c]: curves = X25519: no"
+
+
+@pytest.mark.parametrize(("text", "hint"), [("a ;b", True), ("a\t# b", True), ("a;b", False), ("a#b", False)])
+def test_what_looks_like_a_comment_after_a_value_is_pointed_out(text: str, hint: bool) -> None:
+    assert bool(comment_hint(text)) is hint

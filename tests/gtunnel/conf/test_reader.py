@@ -99,3 +99,8 @@ def test_included_files_have_an_end(tmp_path: Path) -> None:
     (tmp_path / "6").mkdir()
     found = outline(f"include = {tmp_path}/0\n")
     assert "files are included" in found.problems[-1].reason
+
+
+def test_a_comment_after_a_value_that_does_not_parse_is_pointed_out() -> None:
+    (problem,) = outline("[x]\ndelay = yes ; only here\n").problems
+    assert problem.hint == "a comment needs a line of its own"

@@ -1,4 +1,5 @@
 from gtunnel.conf.settings import NetBackend, NetSettings, Place, Transparency, VerificationSettings
+from tests.gtunnel.conf.samples import client
 
 
 def test_a_place_reads_as_editors_take_it() -> None:
@@ -24,3 +25,9 @@ def test_a_peer_has_to_convince_where_a_chain_or_the_certificate_itself_is_check
     for chain, peer in ((False, False), (True, False), (False, True)):
         settings = VerificationSettings(request=True, require=True, chain=chain, peer=peer, **nothing)  # type: ignore[arg-type]
         assert settings.convincing is (chain or peer)
+
+
+def test_where_a_line_stands_makes_no_other_service() -> None:
+    one, two = client("delay = yes"), client("", "delay = yes")
+    assert one.lines != two.lines
+    assert one == two

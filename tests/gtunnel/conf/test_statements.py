@@ -43,3 +43,13 @@ def test_inherited_lines_are_not_own() -> None:
     statements = Statements([], Statements([line(CLIENT, True, 1)]))
     assert statements.own(CLIENT) is None
     assert statements.last(CLIENT) is not None
+
+
+def test_lines_remember_where_options_stand() -> None:
+    defaults = Statements([line(CLIENT, True, 1), line(CONNECT, UnixPath("a"), 2)])
+    lines = Statements([line(CONNECT, UnixPath("b"), 3)], defaults).lines
+    assert [found.place.line for name in ("client", "connect") if (found := lines.last(name))] == [1, 3]
+    inherited = lines.last("connect", value=UnixPath("a"))
+    assert inherited is not None
+    assert inherited.place.line == 2
+    assert lines.last("delay") is None

@@ -43,18 +43,18 @@ def test_a_file_that_is_not_there_is_named(pki: Pki, tmp_path: Path, what: str) 
         "key": f"key = {pki.server.key}",
         what: f"{what} = {tmp_path}/none.pem",
     }
-    assert refusal(*lines.values()) == f"{tmp_path}/none.pem: No such file or directory"
+    assert refusal(*lines.values()) == f"{what} = {tmp_path}/none.pem: No such file or directory"
 
 
 def test_a_directory_instead_of_a_file_is_named(tmp_path: Path) -> None:
-    assert refusal(f"cert = {tmp_path}") == f"{tmp_path}: Is a directory"
+    assert refusal(f"cert = {tmp_path}") == f"cert = {tmp_path}: Is a directory"
 
 
 @pytest.mark.parametrize("content", [b"", b"hello\n", os.urandom(2000)])
 def test_a_file_that_is_no_pem_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "x.pem"
     file.write_bytes(content)
-    assert refusal(f"cert = {file}") == f"{file}: not a PEM file (PKCS#12 does not work yet)"
+    assert refusal(f"cert = {file}") == f"cert = {file}: not a PEM file (PKCS#12 does not work yet)"
 
 
 def test_pkcs12_is_refused_by_name(pki: Pki, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_pkcs12_is_refused_by_name(pki: Pki, tmp_path: Path) -> None:
             b"x", private_key(pki.server), pki.server.certificate, None, serialization.NoEncryption()
         )
     )
-    assert refusal(f"cert = {file}") == f"{file}: not a PEM file (PKCS#12 does not work yet)"
+    assert refusal(f"cert = {file}") == f"cert = {file}: not a PEM file (PKCS#12 does not work yet)"
 
 
 @pytest.mark.parametrize("form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
@@ -75,7 +75,7 @@ def test_an_encrypted_key_is_refused_instead_of_asking_on_the_terminal(
     encryption = serialization.BestAvailableEncryption(b"correct horse")
     file.write_bytes(private_key(pki.server).private_bytes(serialization.Encoding.PEM, form, encryption))
     assert refusal(f"cert = {pki.server.cert}", f"key = {file}") == (
-        f"{file}: the private key is encrypted, which does not work yet"
+        f"key = {file}: the private key is encrypted, which does not work yet"
     )
 
 
@@ -108,7 +108,22 @@ def test_a_key_of_another_certificate_is_named(pki: Pki, other: str, reason: str
 
 def test_a_certificate_file_without_its_key(pki: Pki) -> None:
     text = refusal(f"cert = {pki.server.cert}")
-    assert text.startswith(f"key = {pki.server.cert}: ")
+    assert text == f"cert = {pki.server.cert}: no private key in it: set key"
+
+
+def test_a_key_file_without_a_key(pki: Pki) -> None:
+    text = refusal(f"cert = {pki.server.cert}", f"key = {pki.client.cert}")
+    assert text == f"key = {pki.client.cert}: no private key in it"
+
+
+def test_all_that_is_wrong_is_told_together(tmp_path: Path) -> None:
+    lines = [f"{option} = {tmp_path}/no-{option}" for option in ("cert", "key", "CAfile", "CApath")]
+    other = ["options = TLS_ROLLBACK_BUG", "ciphers = NONE", "ciphersuites = x", "curves = x"]
+    with pytest.raises(TlsSetupError) as caught:
+        context.build(service(*lines, *other, "verifyChain = yes"))
+    found = {problem.option for problem in caught.value.problems}
+    assert found >= {"cert", "key", "CAfile", "CApath", "ciphers", "ciphersuites", "curves"}
+    assert str(caught.value).splitlines() == [str(problem) for problem in caught.value.problems]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +251,12 @@ def test_a_server_sends_no_name(pki: Pki) -> None:
 
 def test_a_trust_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     text = refusal(f"CApath = {tmp_path}/none", "verifyChain = yes", client_side=True)
-    assert text == f"{tmp_path}/none: No such file or directory"
+    assert text == f"CApath = {tmp_path}/none: No such file or directory"
+
+
+def test_a_trust_directory_that_is_a_file_is_named(pki: Pki) -> None:
+    text = refusal(f"CApath = {pki.ca}", "verifyChain = yes", client_side=True)
+    assert text == f"CApath = {pki.ca}: Not a directory"
 
 
 def test_a_service_s_name_of_any_length_is_a_session_context(pki: Pki) -> None:

@@ -7,6 +7,7 @@ from gtunnel.errors import GtunnelError
 from gtunnel.tls.errors import (
     HandshakeError,
     TlsSetupError,
+    TlsSeveralSetupError,
     TlsStreamError,
     TlsTruncatedError,
     openssl_reason,
@@ -49,13 +50,20 @@ def test_a_real_error_s_reason() -> None:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (TlsSetupError(what="cert = x", reason="why"), "cert = x: why"),
+        (TlsSetupError(option="cert", value="x", reason="why"), "cert = x: why"),
         (HandshakeError(function="SSL_accept", reason="why"), "SSL_accept: why"),
         (TlsStreamError(function="SSL_read", reason="why"), "SSL_read: why"),
     ],
 )
 def test_an_error_says_what_and_why(error: GtunnelError, text: str) -> None:
     assert str(error) == text
+
+
+def test_several_errors_are_one_with_a_line_for_each() -> None:
+    one, two = (TlsSetupError(option=name, value="x", reason="why") for name in ("cert", "key"))
+    both = TlsSeveralSetupError((one, two))
+    assert (one.problems, both.problems) == ((one,), (one, two))
+    assert str(both) == "cert = x: why\nkey = x: why"
 
 
 def test_truncation_says_what_that_means() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gtunnel.address import HostPort
+from gtunnel.conf.options_tls import DEFAULT_CURVES
 from gtunnel.conf.settings import ServiceSettings
 from gtunnel.events import SilentLog
 from gtunnel.net.loops import LoopGuard
@@ -17,6 +18,14 @@ from tests.support.certificates import Pki
 
 def compiled(settings: ServiceSettings) -> Service:
     return compile_service(settings, None, LoopGuard(), SilentLog())
+
+
+def problems(text: str) -> list[str]:
+    """What is wrong with a service."""
+    with pytest.raises(ServiceError) as caught:
+        compiled(service(text))
+    assert str(caught.value).splitlines() == [str(problem) for problem in caught.value.problems]
+    return [str(problem) for problem in caught.value.problems]
 
 
 def test_a_server_shakes_hands_before_anybody_is_connected(pki: Pki) -> None:
@@ -56,8 +65,34 @@ def test_local_may_be_a_name() -> None:
 
 def test_a_problem_names_the_place_the_service_and_the_file(tmp_path: Path) -> None:
     missing = tmp_path / "missing.pem"
-    with pytest.raises(ServiceError, match=rf"test\.conf:\d+: Service \[test\]: .*{missing}.*No such file"):
-        compiled(service(f"accept = 1\nconnect = 2\ncert = {missing}"))
+    assert problems(f"accept = 1\nconnect = 2\ncert = {missing}") == [
+        f'test.conf:7: "cert = {missing}": Service [test]: No such file or directory'
+    ]
+
+
+def test_all_problems_of_a_service_are_told_each_at_its_line() -> None:
+    found = problems(
+        "client = yes\naccept = 1\nconnect = 2\ncert = /no/cert\nkey = /no/key\nlocal = no-such-host.invalid\n"
+        "CAfile = /no/ca ; ours\nverifyChain = yes\n"
+    )
+    assert found[:3] == [
+        'test.conf:8: "cert = /no/cert": Service [test]: No such file or directory',
+        'test.conf:9: "key = /no/key": Service [test]: No such file or directory',
+        'test.conf:11: "CAfile = /no/ca ; ours": Service [test]: No such file or directory'
+        " (a comment needs a line of its own)",
+    ]
+    assert found[3].startswith('test.conf:10: "local = no-such-host.invalid": Service [test]: Error resolving')
+
+
+def test_a_default_that_does_not_work_is_shown_at_the_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gtunnel.tls.binding.set_groups", lambda *_: False)
+    (text,) = problems("client = yes\naccept = 1\nconnect = 2")
+    assert text == f"test.conf:4: Service [test]: curves = {DEFAULT_CURVES}: Invalid groups list in 'curves'"
+
+
+def test_an_error_of_one_thing_is_its_own_problem() -> None:
+    error = ServiceError(place="f:1", service="x", reason="why")
+    assert [str(problem) for problem in error.problems] == ["f:1: Service [x]: why"]
 
 
 def test_an_unknown_local_name_is_a_problem_of_the_service() -> None:
