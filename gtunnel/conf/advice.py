@@ -1,9 +1,10 @@
-"""What is unsafe in a configuration that works: `gtunnel check` prints it, the daemon logs it as warnings.
+"""What is unsafe in a configuration that works: `gtunnel check` prints all of it, the daemon logs the warnings.
 
 Each advisor is a small function over one service or over the whole; files are looked at, never read. What cannot be
 looked at (no permission, not there) is left to whoever opens it.
 """
 
+import enum
 import os
 import pwd
 import stat
@@ -23,6 +24,13 @@ OLD_VERSIONS = (TlsVersion.ALL, TlsVersion.SSLV3, TlsVersion.TLSV1, TlsVersion.T
 LEVEL_OF_OLD_VERSIONS = 0
 
 
+class Severity(enum.Enum):
+    """Whether to say it at each start and reload, or only to who asks: a remark may be just what was wanted."""
+
+    WARNING = "warning"
+    REMARK = "remark"
+
+
 @dataclass(frozen=True, slots=True)
 class Advice:
     """One thing that is unsafe: where it comes from (line 0: the file), which service, what is so, and what to do."""
@@ -31,6 +39,7 @@ class Advice:
     service: str | None
     text: str
     remedy: str
+    severity: Severity = Severity.WARNING
 
     def __str__(self) -> str:
         where = str(self.place) if self.place.line else self.place.file
@@ -48,11 +57,17 @@ def advise(configuration: Configuration) -> tuple[Advice, ...]:
     found = [Advice(whole, None, *finding) for advisor in PROCESS_ADVISORS for finding in advisor(configuration)]
     for service in configuration.services:
         found += [
-            Advice(service.place, service.name, *finding)
-            for advisor in SERVICE_ADVISORS
+            Advice(service.place, service.name, *finding, severity)
+            for severity, advisors in SERVICE_ADVISORS.items()
+            for advisor in advisors
             for finding in advisor(service, configuration)
         ]
     return tuple(found)
+
+
+def warnings(configuration: Configuration) -> tuple[Advice, ...]:
+    """What is worth a warning each time."""
+    return tuple(advice for advice in advise(configuration) if advice.severity is Severity.WARNING)
 
 
 def _silent_daemon(configuration: Configuration) -> Iterator[Finding]:
@@ -65,15 +80,6 @@ def _files_others_can_replace(configuration: Configuration) -> Iterator[Finding]
     for option, path in (("output", configuration.output.file), ("pid", configuration.process.pid_file)):
         if path is not None and _writable_by_all(Path(path).parent):
             yield f"{option} = {path} is in a directory that everyone can write to", "use a directory of root's"
-
-
-def _root_forever(configuration: Configuration) -> Iterator[Finding]:
-    source = [service.name for service in configuration.services if service.transparency.source]
-    if source and configuration.process.user not in {None, "root", "0"}:
-        yield (
-            f"setuid takes away the right that transparent = source needs (service [{source[0]}])",
-            "leave setuid out, or start gtunnel with the ambient capability CAP_NET_ADMIN",
-        )
 
 
 def _same_names(configuration: Configuration) -> Iterator[Finding]:
@@ -98,15 +104,26 @@ def _unverified_server(service: ServiceSettings, _: Configuration) -> Iterator[F
         )
 
 
-def _any_certificate_of_the_ca(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
+def _any_server_of_the_ca(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
+    if service.client and not service.transparency.destination and _no_names(service):
+        yield "every server with a certificate of the trusted CAs is accepted", "set checkHost or checkIP"
+
+
+def _any_peer_of_the_ca(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
+    if not service.client and _no_names(service):
+        remedy = "if not all of them are meant: set checkEmail or checkHost, or use a CA of your own"
+        yield "every client with a certificate of the trusted CAs is accepted", remedy
+    if service.client and service.transparency.destination and _no_names(service):
+        # Which name it should be is not known: the connection has a destination, not a name.
+        remedy = "trust only CAs whose servers are all meant, or connect to one server"
+        yield "every server with a certificate of the trusted CAs is accepted, whatever its name", remedy
+
+
+def _no_names(service: ServiceSettings) -> bool:
+    """Whether the CA alone decides who is accepted."""
     verification = service.verification
     checked = verification.hosts or verification.ips or verification.emails
-    if verification.chain and not verification.peer and not checked:
-        whose = "server" if service.client else "client"
-        remedy = (
-            "set checkHost or checkIP" if service.client else "set checkEmail or checkHost, or use a CA of your own"
-        )
-        yield f"every {whose} with a certificate of the trusted CAs is accepted", remedy
+    return verification.chain and not verification.peer and not checked
 
 
 def _optional_certificate(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
@@ -187,22 +204,24 @@ def _weak_ciphers(service: ServiceSettings, _: Configuration) -> Iterator[Findin
         yield f"ciphers lets weak ones in: {', '.join(weak)}", "leave ciphers out, or use HIGH"
 
 
-SERVICE_ADVISORS: tuple[Callable[[ServiceSettings, Configuration], Iterator[Finding]], ...] = (
-    _unverified_server,
-    _any_certificate_of_the_ca,
-    _optional_certificate,
-    _required_but_unverified,
-    _exposed_key,
-    _unreadable_trust,
-    _open_proxy,
-    _old_versions,
-    _low_level,
-    _weak_ciphers,
-)
+SERVICE_ADVISORS: dict[Severity, tuple[Callable[[ServiceSettings, Configuration], Iterator[Finding]], ...]] = {
+    Severity.WARNING: (
+        _unverified_server,
+        _any_server_of_the_ca,
+        _optional_certificate,
+        _required_but_unverified,
+        _exposed_key,
+        _unreadable_trust,
+        _open_proxy,
+        _old_versions,
+        _low_level,
+        _weak_ciphers,
+    ),
+    Severity.REMARK: (_any_peer_of_the_ca,),
+}
 PROCESS_ADVISORS: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (
     _silent_daemon,
     _files_others_can_replace,
-    _root_forever,
     _same_names,
     _ignored_options,
 )

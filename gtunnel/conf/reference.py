@@ -1,6 +1,7 @@
 """The table as text: what `gtunnel -help`, `-version` and `-sockets` print, in stunnel's layout."""
 
 from collections.abc import Callable
+from enum import Enum
 
 from gtunnel.conf import socketoptions
 from gtunnel.conf.option import NOT_YET, Row, Scope
@@ -68,4 +69,6 @@ def _defaults(row: Row[object]) -> list[str]:
 def _written(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Enum):
+        return str(value.value)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from gtunnel.conf.option import BadValueError
 from gtunnel.conf.settings import SocketOption, SocketOptions
+from gtunnel.conf.similar import suggestion
 
 # Not in Python's socket module before 3.12; from linux/in.h and linux/in6.h.
 IP_FREEBIND = 15
@@ -153,7 +154,7 @@ def parse_socket_line(text: str) -> SocketLine:
     if not colon or not equals or letter not in {side.value for side in Side}:
         raise BadValueError(f"{_REASON}: a:, l: or r:, then OPTION=VALUE is needed")
     if name not in _BY_NAME:
-        raise BadValueError(f"{_REASON}: {name!r} is unknown; gtunnel -sockets lists them")
+        raise BadValueError(f"{_REASON}: {name!r} is unknown; gtunnel -sockets lists them{suggestion(name, _BY_NAME)}")
     return SocketLine(Side(letter), _BY_NAME[name].encode(value))
 
 

@@ -1,7 +1,5 @@
 """The one table of all options, and looking options up in it."""
 
-import difflib
-
 from gtunnel.conf import (
     options_capture,
     options_global,
@@ -10,6 +8,7 @@ from gtunnel.conf import (
     options_service,
     options_tls,
     options_verify,
+    similar,
 )
 from gtunnel.conf.option import Repeated, Row, Scope
 from gtunnel.conf.parsers import path
@@ -46,10 +45,6 @@ _ROWS: dict[Scope, dict[str, Row[object]]] = {
     scope: {name.lower(): row for row in TABLE if row.scope is scope for name in row.names} for scope in Scope
 }
 _SPELLINGS = {name.lower(): name for row in TABLE for name in row.names}
-# Below this ratio of equal letters a suggestion confuses more than it helps.
-_SIMILAR = 0.7
-# Longer than any name can be meant; comparing costs time with the square of it.
-_MAX_COMPARED = 64
 
 
 def find(name: str, in_section: bool) -> Row[object] | None:
@@ -64,9 +59,7 @@ def find(name: str, in_section: bool) -> Row[object] | None:
 
 def nearest(name: str) -> str | None:
     """The option that a misspelt name was perhaps meant to be; None if nothing is near."""
-    lowered = name.lower()[:_MAX_COMPARED]
-    found = difflib.get_close_matches(lowered, _SPELLINGS, n=1, cutoff=_SIMILAR)
-    return _SPELLINGS[found[0]] if found else None
+    return similar.nearest(name, _SPELLINGS.values())
 
 
 def is_secret(name: str) -> bool:

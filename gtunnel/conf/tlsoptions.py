@@ -5,6 +5,7 @@ for work-arounds that are always or never on now. Which of them the linked OpenS
 """
 
 from gtunnel.conf.option import BadValueError
+from gtunnel.conf.similar import suggestion
 
 _SPELLINGS = """
     ALL ALLOW_CLIENT_RENEGOTIATION ALLOW_NO_DHE_KEX ALLOW_UNSAFE_LEGACY_RENEGOTIATION CIPHER_SERVER_PREFERENCE
@@ -30,5 +31,6 @@ def parse_tls_option(text: str) -> tuple[str, bool]:
     """Read `[-]NAME` in any case into OpenSSL's spelling and whether to set it. Raises `BadValueError`."""
     name = text.removeprefix("-").strip()
     if name.lower() not in _PROPER:
-        raise BadValueError(f"Illegal TLS option: {name!r} is unknown; gtunnel -options lists them")
+        meant = suggestion(name, NAMES)
+        raise BadValueError(f"Illegal TLS option: {name!r} is unknown; gtunnel -options lists them{meant}")
     return _PROPER[name.lower()], not text.startswith("-")

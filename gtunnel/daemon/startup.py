@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from platform import machine
 
-from gtunnel.conf.advice import advise
+from gtunnel.conf.advice import warnings
 from gtunnel.conf.errors import ConfigError
 from gtunnel.conf.settings import Configuration, Foreground
 from gtunnel.daemon import generation as generations
@@ -129,7 +129,7 @@ def _load(load: Load, source: str, log: Log) -> Configuration:
         raise
     for note in configuration.notes:
         log.write(Level.DEBUG, note)
-    for advice in advise(configuration):
+    for advice in warnings(configuration):
         log.write(Level.WARNING, str(advice))
     return configuration
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gtunnel.conf.advice import advise
+from gtunnel.conf.advice import Severity, advise, warnings
 from tests.gtunnel.conf.samples import CLIENT, GATEWAY, SERVER, configuration
 
 SAFE_CLIENT = CLIENT + "verifyChain = yes\nCAfile = /etc/passwd\ncheckHost = a\n"
@@ -59,7 +59,6 @@ def test_advice_names_place_and_service() -> None:
         ("syslog = no\n" + SERVER, "nothing is logged anywhere"),
         ("pid = /tmp/x.pid\n" + SERVER, "pid = /tmp/x.pid is in a directory that everyone can write to"),
         ("output = /tmp/log\n" + SERVER, "output = /tmp/log is in a directory"),
-        ("setuid = nobody\n" + CLIENT + "transparent = source\n", "setuid takes away the right"),
         ("taskbar = yes\n" + SERVER, "option 'taskbar' is ignored"),
         (SERVER + SERVER.replace("1001", "1003"), "two services are named [s]: t.conf:1 and t.conf:5"),
     ],
@@ -107,3 +106,26 @@ def test_a_key_of_a_stranger_is_told(key: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_key_that_cannot_be_looked_at_is_left_to_who_opens_it() -> None:
     assert texts(SERVER + "key = /nonexistent\n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "remark"),
+    [
+        (SERVER, "every client with a certificate of the trusted CAs is accepted"),
+        (
+            GATEWAY + "capture = 80\ncaptureFrom = 10.0.0.0/8\n",
+            "every server with a certificate of the trusted CAs is accepted, whatever its name",
+        ),
+    ],
+)
+def test_what_may_be_just_what_was_wanted_is_no_warning(text: str, remark: str) -> None:
+    whole = configuration(text + "verifyChain = yes\nCAfile = /etc/passwd\n")
+    (advice,) = advise(whole)
+    assert (advice.text, advice.severity) == (remark, Severity.REMARK)
+    assert "checkIP" not in advice.remedy
+    assert warnings(whole) == ()
+
+
+def test_warnings_are_what_is_unsafe() -> None:
+    whole = configuration(CLIENT)
+    assert warnings(whole) == advise(whole) != ()

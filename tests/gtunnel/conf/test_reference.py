@@ -32,6 +32,7 @@ def test_what_does_not_work_yet_is_marked() -> None:
     assert remarks["EGD"].startswith("refused: OpenSSL has no entropy")
     assert remarks["taskbar"] == "ignored: it is for Windows only"
     assert remarks["accept"] == ""
+    assert remarks["netBackend"] == "only auto or iptables yet"
     lines = help_lines()
     assert lines[next(i for i, line in enumerate(lines) if line.startswith("exec ")) + 1].strip() == "(not yet)"
 

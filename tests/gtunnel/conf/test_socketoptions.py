@@ -124,3 +124,8 @@ def test_the_kernel_takes_what_is_encoded() -> None:
         for text in ("a:SO_LINGER=1:60", "a:SO_RCVTIMEO=5:1", "a:IP_FREEBIND=yes", "a:TCP_KEEPIDLE=60"):
             option = parse_socket_line(text).option
             real.setsockopt(option.level, option.number, option.value)
+
+
+def test_a_misspelt_option_suggests_the_nearest() -> None:
+    with pytest.raises(BadValueError, match=r'did you mean "TCP_NODELAY"\?$'):
+        parse_socket_line("l:TCP_NODLEAY=1")

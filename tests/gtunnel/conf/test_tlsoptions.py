@@ -18,3 +18,8 @@ def test_all_names_are_their_own_spelling() -> None:
 def test_unknown_names_are_refused(text: str) -> None:
     with pytest.raises(BadValueError, match=r"^Illegal TLS option"):
         parse_tls_option(text)
+
+
+def test_a_misspelt_option_suggests_the_nearest() -> None:
+    with pytest.raises(BadValueError, match=r'did you mean "NO_TICKET"\?$'):
+        parse_tls_option("-NO_TIKET")
