@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from gtunnel.address import Endpoint, HostPort
-from gtunnel.conf.errors import Problem
+from gtunnel.conf.errors import Problem, problem_of
 from gtunnel.conf.settings import CaptureSettings, ServiceSettings
 
 Listener = tuple[Endpoint, tuple[object, ...]]
@@ -27,8 +27,9 @@ def _same_listener(services: Sequence[ServiceSettings]) -> Iterator[Problem]:
                 continue
             other = taken.setdefault((endpoint, devices), service)
             if other is not service:
-                reason = f"Binding service [{service.name}] would fail: [{other.name}] accepts on {endpoint} already"
-                yield Problem(service.place, f"[{service.name}]", reason, f"see {other.place}")
+                theirs = problem_of(other, "accept", "", value=endpoint)
+                reason = f"Binding would fail: service [{other.name}] accepts there already ({theirs.place})"
+                yield problem_of(service, "accept", reason, value=endpoint)
 
 
 def _same_traffic(services: Sequence[ServiceSettings]) -> Iterator[Problem]:

@@ -69,14 +69,19 @@ def compile_services(configuration: Configuration, loops: LoopGuard, journal: Jo
     failed = False
     for settings in configuration.services:
         log.write(Level.INFO, f"Initializing service [{settings.name}]")
+        problems: list[object] = []
         try:
             _demand_rights(settings, configuration.process)
+        except ServiceError as error:
+            problems += error.problems
+        try:
             service_log = JournalLog(journal, settings.log.level)
             net = configuration.net if configuration.marks_sockets else None
             services.append(compile_service(settings, net, loops, service_log, log))
         except ServiceError as error:
-            for problem in error.problems:
-                log.write(Level.ERR, str(problem))
+            problems += error.problems
+        for problem in problems:
+            log.write(Level.ERR, str(problem))
             failed = True
     if failed:
         log.write(Level.ERR, "Configuration failed")

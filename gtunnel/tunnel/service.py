@@ -7,7 +7,7 @@ from gtunnel.address import HostPort, SocketAddress
 from gtunnel.conf.errors import Problem, problem_of
 from gtunnel.conf.settings import NetSettings, ServiceSettings
 from gtunnel.errors import GtunnelError
-from gtunnel.events import Log
+from gtunnel.events import Level, Log
 from gtunnel.net import names
 from gtunnel.net.errors import ResolveError
 from gtunnel.net.listen import ListenerSpec
@@ -102,7 +102,7 @@ def compile_service(
         settings=settings,
         tls=tls,
         transparency=transparency,
-        targets=Targets(settings.connect, SharedCounter().next, building or log),
+        targets=Targets(settings.connect, SharedCounter().next, _PlacedLog(building or log, settings)),
         outgoing=Outgoing(
             seconds=settings.timeouts.connect,
             options=settings.sockets.remote,
@@ -114,6 +114,26 @@ def compile_service(
         negotiate=plain.client if settings.client else plain.server,
         log=log,
     )
+
+
+class _PlacedLog:
+    """Says of what is told while a service is compiled where its `connect` lines stand."""
+
+    def __init__(self, log: Log, settings: ServiceSettings) -> None:
+        self._log = log
+        self._settings = settings
+        self.threshold = log.threshold
+
+    def write(self, level: Level, message: str) -> None:
+        """See `Log`."""
+        settings = self._settings
+        line = settings.lines.last("connect") if len(settings.connect.targets) == 1 else None
+        place, text = (settings.place, "") if line is None else (line.place, line.text)
+        self._log.write(level, str(Problem(place, text, f"Service [{settings.name}]: {message}")))
+
+    def named(self, identifier: str) -> Log:
+        """See `Log`."""
+        return _PlacedLog(self._log.named(identifier), self._settings)
 
 
 def _tls_problem(settings: ServiceSettings, error: TlsSetupError) -> Problem:

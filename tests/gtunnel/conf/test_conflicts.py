@@ -15,7 +15,9 @@ def captures(first: str, second: str) -> str:
 
 def test_an_address_is_for_one_service() -> None:
     (reason,) = reasons(two("accept = ::1:5", "accept = 6\naccept = ::1:5"))
-    assert reason == 't.conf:5: "[b]": Binding service [b] would fail: [a] accepts on ::1:5 already (see t.conf:3)'
+    assert reason == (
+        't.conf:7: "accept = ::1:5": Service [b]: Binding would fail: service [a] accepts there already (t.conf:4)'
+    )
 
 
 def test_any_port_is_no_address() -> None:

@@ -12,6 +12,7 @@ from gtunnel.net.loops import LoopGuard
 from gtunnel.net.transparency import KeepDestination, Opaque
 from gtunnel.tunnel.service import Service, ServiceError, compile_service
 from gtunnel.wire.steps import Connect, StartTls
+from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import configuration, service
 from tests.support.certificates import Pki
 
@@ -98,3 +99,17 @@ def test_an_error_of_one_thing_is_its_own_problem() -> None:
 def test_an_unknown_local_name_is_a_problem_of_the_service() -> None:
     with pytest.raises(ServiceError, match=r"no-such-host\.invalid"):
         compiled(service("client = yes\naccept = 1\nconnect = 2\nlocal = no-such-host.invalid"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "place"),
+    [
+        ("connect = no-such-host.invalid:1", 'test.conf:7: "connect = no-such-host.invalid:1"'),
+        ("connect = 1\nconnect = no-such-host.invalid:1", "test.conf:4"),
+    ],
+)
+def test_a_target_that_is_looked_up_later_is_told_with_its_place(lines: str, place: str) -> None:
+    log = ListLog()
+    compile_service(service(f"client = yes\naccept = 1\n{lines}"), None, LoopGuard(), SilentLog(), log)
+    (text,) = log.texts
+    assert text.startswith(f"{place}: Service [test]: Error resolving 'no-such-host.invalid': ")
