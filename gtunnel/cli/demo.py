@@ -3,21 +3,18 @@
 import argparse
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 from gtunnel.demo import gateway, tunnel
-from gtunnel.demo.errors import DemoError
-from netsetup.lab import Lab, LabError
+from gtunnel.demo.errors import DemoError, DirectoryError, LabLeftError, LabTakenError, OutputError
+from netsetup.lab import Interrupted, Lab, LabError, LabExistsError, LabIncompleteError, held, interruptible
 
 LAB = "gtunnel-demo"
-INTERRUPTED = 130
 
 DESCRIPTION = """\
 Show what gtunnel does, on this machine, in a few seconds.
@@ -51,50 +48,91 @@ def run(args: argparse.Namespace) -> int:
     """Show both parts. Exit status 0 if all that could be shown went well."""
     began = time.monotonic()
     try:
-        with _termination_as_exit(), _directory(args.keep) as directory:
-            print("1. A TLS tunnel, from end to end\n")
-            tunnel.show(_say, directory)
-            print("\n2. A transparent gateway\n")
-            _show_gateway(directory, args.name)
+        _show(args.keep, args.name)
+        _say(f"\nDone in {time.monotonic() - began:.1f} seconds; everything is removed again{_except(args.keep)}.\n")
+        _say_what_next(args.keep)
+    except Interrupted as interruption:
+        # Whatever could not be removed has been raised instead, from where it happened.
+        _complain(f"\n{interruption.what}. Everything is removed{_except(args.keep)}.")
+        return interruption.status
     except (DemoError, LabError) as error:
-        print(f"\ngtunnel demo: {error}", file=sys.stderr)
+        _complain(f"\ngtunnel demo: {error}")
         return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted. Everything is removed.", file=sys.stderr)
-        return INTERRUPTED
-    print(f"\nDone in {time.monotonic() - began:.1f} seconds; everything is removed again.\n")
-    _say_what_next(args.keep)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"\ngtunnel demo: {where}{error.strerror or error}")
+        return 1
     return 0
 
 
-def _show_gateway(directory: Path, name: str) -> None:
-    if os.geteuid() != 0:
-        print("   Only root can set up a gateway: sudo " + _command() + " demo")
-        return
-    reason = gateway.obstacle()
-    if reason is not None:
-        print(f"   Not shown: {reason}")
-        return
+def _show(keep: Path | None, name: str) -> None:
+    """Both parts. Signals take effect only where all that there is by then is removed on the way out."""
+    with interruptible(), held() as hold, _directory(keep) as directory:
+        with hold.released():
+            _say("1. A TLS tunnel, from end to end\n")
+            tunnel.show(_say, directory)
+            _say("\n2. A transparent gateway\n")
+        if os.geteuid() != 0:
+            _say("   Only root can set up a gateway: sudo " + _command() + " demo")
+            return
+        reason = gateway.obstacle()
+        if reason is not None:
+            _say(f"   Not shown: {reason}")
+            return
+        with _lab(name) as lab, hold.released():
+            gateway.show(_say, directory, lab)
+
+
+@contextmanager
+def _lab(name: str) -> Iterator[Lab]:
+    """A lab of our own. Raises `LabTakenError` if there is one, whole or in part."""
+    remove = f"{_command()} lab down --name {name}"
     lab = Lab(name)
-    with lab:
-        gateway.show(_say, directory, lab)
+    try:
+        lab.__enter__()
+    except (LabExistsError, LabIncompleteError) as error:
+        raise LabTakenError(reason=str(error), command=remove) from error
+    try:
+        yield lab
+    finally:
+        try:
+            lab.__exit__(None, None, None)
+        except LabError as error:
+            raise LabLeftError(reason=str(error), command=remove) from error
 
 
 def _say(line: str) -> None:
     # At once: whoever watches a pipe sees where it is.
-    print(line, flush=True)
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(reason=error.strerror or str(error)) from error
+
+
+def _complain(line: str) -> None:
+    # The terminal may be what has gone.
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def _except(kept: Path | None) -> str:
+    return "" if kept is None else f", but for what is in {kept}"
 
 
 def _say_what_next(kept: Path | None) -> None:
     command = _command()
-    print("Go on:")
+    _say("Go on:")
     if kept is None:
-        print(f"  {command} demo --keep DIR    leave configuration and certificates there, to look at and to try")
+        _say(f"  {command} demo --keep DIR    leave configuration and certificates there, to look at and to try")
     else:
-        print(f"  {command} check {kept}/tunnel.conf")
-    print(f"  {command} check FILE         test a configuration: stunnel's are understood as they are")
-    print(f"  {command} FILE               run it")
-    print(f"  {command} lab up             the three hosts, to try things on (root)")
+        _say(f"  {command} check {kept}/tunnel.conf")
+    _say(f"  {command} check FILE         test a configuration: stunnel's are understood as they are")
+    _say(f"  {command} FILE               run it")
+    _say(f"  {command} lab up             the three hosts, to try things on (root)")
 
 
 def _command() -> str:
@@ -112,23 +150,12 @@ def _command() -> str:
 def _directory(keep: Path | None) -> Iterator[Path]:
     """A directory of our own, or the one to keep."""
     if keep is not None:
-        keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            reason = "is there, and is no directory" if isinstance(error, FileExistsError) else error.strerror
+            raise DirectoryError(path=keep, reason=reason) from error
         yield keep.resolve()
         return
     with tempfile.TemporaryDirectory(prefix="gtunnel-demo-") as directory:
         yield Path(directory)
-
-
-@contextmanager
-def _termination_as_exit() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the stack, so that what was set up is removed."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,11 +1,23 @@
 """`gtunnel lab`: three hosts on this machine to try a gateway on."""
 
 import argparse
-import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
-from netsetup.lab import CLIENT, DEFAULT_NAME, GATEWAY, HOSTS, SERVER, Lab, LabError, LabStatus
+from netsetup.lab import (
+    CLIENT,
+    DEFAULT_NAME,
+    GATEWAY,
+    HOSTS,
+    SERVER,
+    Interrupted,
+    Lab,
+    LabError,
+    LabStatus,
+    find_program,
+    interruptible,
+)
 
 # What a shell answers to a program that is not there.
 NOT_FOUND = 127
@@ -81,7 +93,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         command.add_argument("--name", default=DEFAULT_NAME, help="the lab's name (default: %(default)s)")
     run.add_argument("host", choices=[host.name for host in HOSTS], help="where to run it")
     run.add_argument("program", metavar="CMD", help="the program to run")
-    run.add_argument("arguments", metavar="ARG", nargs=argparse.REMAINDER, help="its arguments")
+    arguments = run.add_argument("arguments", metavar="ARG", nargs=argparse.REMAINDER, help="its arguments")
+    # argparse takes them for required, and would say so where only the program is missing.
+    arguments.required = False
 
 
 def _told(command: Callable[[Lab, argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
@@ -98,7 +112,12 @@ def _told(command: Callable[[Lab, argparse.Namespace], int]) -> Callable[[argpar
 
 
 def _up(lab: Lab, _args: argparse.Namespace) -> int:
-    if not lab.up():
+    try:
+        with interruptible():
+            made = lab.up()
+    except Interrupted as interruption:
+        return _interrupted(lab, interruption)
+    if not made:
         print(f"Lab {lab.name} is up already; nothing changed.")
         return 0
     option = _name_option(lab)
@@ -135,18 +154,32 @@ def _print_hosts(status: LabStatus) -> None:
 
 
 def _run(lab: Lab, args: argparse.Namespace) -> int:  # noqa: RET503 - becoming another program never returns
-    if shutil.which(args.program) is None:
+    if find_program(args.program) is None:
         print(f"gtunnel lab: no program {args.program}", file=sys.stderr)
         return NOT_FOUND
     lab.become(args.host, [args.program, *args.arguments])
 
 
 def _down(lab: Lab, _args: argparse.Namespace) -> int:
-    if lab.down():
+    try:
+        with interruptible():
+            removed = lab.down()
+    except Interrupted as interruption:
+        return _interrupted(lab, interruption)
+    if removed:
         print(f"Lab {lab.name} is gone.")
     else:
         print(f"Lab {lab.name} was not up; nothing changed.")
     return 0
+
+
+def _interrupted(lab: Lab, interruption: Interrupted) -> int:
+    """Say what it came to: making is undone, removing is finished."""
+    now = "is not up" if lab.status().absent else "is up"
+    # The terminal may be what has gone.
+    with suppress(OSError):
+        print(f"\n{interruption.what}. Lab {lab.name} {now}.", file=sys.stderr, flush=True)
+    return interruption.status
 
 
 def _name_option(lab: Lab) -> str:

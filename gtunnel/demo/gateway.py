@@ -6,8 +6,9 @@ client's own address.
 """
 
 import importlib.util
-import shutil
-from collections.abc import Callable, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from gtunnel.demo.certificate import make
 from gtunnel.demo.errors import DemoError
 from gtunnel.demo.program import ACCEPTING, GTUNNEL, Running, finish, python, tail
 from gtunnel.demo.web import READY, Sight
-from netsetup.lab import CLIENT, GATEWAY, SERVER, Lab
+from netsetup.lab import CLIENT, GATEWAY, SERVER, Lab, find_program
 
 Say = Callable[[str], None]
 
@@ -47,7 +48,7 @@ def obstacle() -> str | None:
     """Why this cannot be shown here, as a sentence; None if it can."""
     if importlib.util.find_spec("iptc") is None:
         return "python-iptables is not installed: pip install 'gtunnel[iptables]' (needs gcc, python3-dev, iptables)"
-    missing = [program for program in ("ip", "iptables", "curl") if shutil.which(program) is None]
+    missing = [program for program in ("ip", "iptables", "curl") if find_program(program) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
     return None
@@ -70,25 +71,38 @@ def show(say: Say, directory: Path, lab: Lab) -> None:
         say("")
         say("   The gateway is set up and gtunnel started:")
         say("")
-        say("     gateway$ gtunnel netsetup apply gateway.conf")
-        _say_all(say, _summary(finish("netsetup apply", [*GTUNNEL, "netsetup", "apply", str(file)], on_gateway)))
-        say("     gateway$ gtunnel gateway.conf")
-        with Running(
-            "gtunnel", [*GTUNNEL, str(file)], directory / "gateway.log", partial(lab.popen, GATEWAY.name)
-        ) as gtunnel:
-            gtunnel.wait_for(ACCEPTING)
-            for family, address, host in (("IPv4", SERVER.v4, SERVER.v4), ("IPv6", SERVER.v6, f"[{SERVER.v6}]")):
-                say("")
-                say(f"   {family}:  client$ curl http://{host}/")
-                say("")
-                told, sight = _fetch(lab, host, gtunnel)
-                _say_all(say, _picture(told, f"{host}:{PORT}", sight))
-                _judge(sight, address, gtunnel)
-        say("")
-        say("   And undone again:")
-        say("")
-        say("     gateway$ gtunnel netsetup destroy")
-        _say_all(say, _summary(finish("netsetup destroy", [*GTUNNEL, "netsetup", "destroy"], on_gateway)))
+        with _undone_if_left(on_gateway):
+            say("     gateway$ gtunnel netsetup apply gateway.conf")
+            _say_all(say, _summary(finish("netsetup apply", [*GTUNNEL, "netsetup", "apply", str(file)], on_gateway)))
+            say("     gateway$ gtunnel gateway.conf")
+            with Running(
+                "gtunnel", [*GTUNNEL, str(file)], directory / "gateway.log", partial(lab.popen, GATEWAY.name)
+            ) as gtunnel:
+                gtunnel.wait_for(ACCEPTING)
+                for family, address, host in (("IPv4", SERVER.v4, SERVER.v4), ("IPv6", SERVER.v6, f"[{SERVER.v6}]")):
+                    say("")
+                    say(f"   {family}:  client$ curl http://{host}/")
+                    say("")
+                    told, sight = _fetch(lab, host, gtunnel)
+                    _say_all(say, _picture(told, f"{host}:{PORT}", sight))
+                    _judge(sight, address, gtunnel)
+            say("")
+            say("   And undone again:")
+            say("")
+            say("     gateway$ gtunnel netsetup destroy")
+            _say_all(say, _summary(finish("netsetup destroy", [*GTUNNEL, "netsetup", "destroy"], on_gateway)))
+
+
+@contextmanager
+def _undone_if_left(run: Callable[..., "subprocess.CompletedProcess[str]"]) -> Iterator[None]:
+    """Let netsetup undo what it applied, also when something comes in between: its record is outside of the lab."""
+    try:
+        yield
+    except BaseException:
+        # In a session of its own: a terminal's second Ctrl-C is not meant for it.
+        destroy = [*GTUNNEL, "netsetup", "destroy"]
+        run(destroy, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True)
+        raise
 
 
 def _summary(output: str) -> list[str]:

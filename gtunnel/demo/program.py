@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gtunnel.demo.errors import DemoError
+from netsetup.lab import held
 
 _ROOT = str(Path(__file__).resolve().parent.parent.parent)
 ACCEPTING = "Accepting new connections"
@@ -34,20 +35,28 @@ Launch = Callable[..., "subprocess.Popen[Any]"]
 
 
 class Running:
-    """A program in the background, its output in a file. A context manager that ends it.
+    """A program in the background, its output in a file. A context manager that starts and ends it.
 
     `name` is what errors call it. `launch` is called as subprocess.Popen is.
     """
 
     def __init__(self, name: str, argv: Sequence[str], log: Path, launch: Launch = subprocess.Popen) -> None:
         self.name = name
+        self._argv = list(argv)
         self._log = log
-        with log.open("w") as output:
-            self._process = launch(
-                list(argv), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-            )
+        self._launch = launch
+        self._process: subprocess.Popen[Any] | None = None
 
     def __enter__(self) -> Self:
+        try:
+            # Between a program's start and knowing it, an interruption would leave it behind.
+            with held(), self._log.open("w") as output:
+                self._process = self._launch(
+                    self._argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                )
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -64,7 +73,7 @@ class Running:
         """Wait for a line with this text and return it. Raises `DemoError` if it does not come."""
         deadline = time.monotonic() + START_PATIENCE
         while True:
-            ended = self._process.poll() is not None
+            ended = self._process is None or self._process.poll() is not None
             for line in self.lines:
                 if text in line:
                     return line
@@ -75,6 +84,8 @@ class Running:
 
     def stop(self) -> None:
         """End it: SIGTERM, and SIGKILL where that does not help."""
+        if self._process is None:
+            return
         if self._process.poll() is None:
             self._process.terminate()
         try:

@@ -3,7 +3,7 @@
 For trying and testing what netsetup does to a gateway without a second machine, and without touching this one.
 """
 
-from netsetup.lab.errors import LabError
+from netsetup.lab.errors import LabError, LabExistsError, LabIncompleteError
 from netsetup.lab.lab import DEFAULT_NAME, HostStatus, Lab, LabStatus
 from netsetup.lab.processes import Process
 from netsetup.lab.programs import find_program
@@ -23,6 +23,8 @@ __all__ = [
     "Interrupted",
     "Lab",
     "LabError",
+    "LabExistsError",
+    "LabIncompleteError",
     "LabStatus",
     "Process",
     "find_program",

@@ -5,13 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from gtunnel.cli import demo as command
-from gtunnel.demo import tunnel
-from netsetup.lab import Lab
+from gtunnel.demo import gateway, tunnel
+from netsetup.lab import Lab, namespaces
+from netsetup.lab.errors import CommandFailedError
 from tests.support.daemon import Daemon
 from tests.support.tunnels import ROOT
 
@@ -100,7 +103,107 @@ def test_an_interrupted_demonstration_leaves_nothing(number: signal.Signals, sta
 
 
 @pytest.mark.root
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated"), (signal.SIGHUP, 129, "Hung up")],
+)
+@pytest.mark.parametrize(
+    ("line", "delay"),
+    [
+        # While the lab is made,
+        ("2. A transparent gateway", 0.0),
+        ("2. A transparent gateway", 0.05),
+        # and while it is removed.
+        ("destroy: 10 steps done", 0.05),
+    ],
+)
+def test_signals_wait_while_the_lab_is_made_and_removed(
+    number: signal.Signals, status: int, word: str, line: str, delay: float
+) -> None:
+    running = Daemon([sys.executable, "-uc", SCRIPT, "demo", "--name", NAME], cwd=ROOT)
+    try:
+        running.wait_for(line)
+        time.sleep(delay)
+        # Twice, and to all that belongs to it: as a terminal does.
+        for _ in range(2):
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, number)
+            time.sleep(0.02)
+        # The second may come when all is done and said, and end what is left of Python.
+        assert running.wait() in (status, -number)
+        assert f"{word}. Everything is removed." in running.output
+    finally:
+        running.stop()
+    assert Lab(NAME).status().absent
+
+
+@pytest.mark.root
+def test_an_interrupted_demonstration_leaves_no_ledger() -> None:
+    before = set(Path("/run/gtunnel").glob("*"))
+    running = Daemon([sys.executable, "-uc", SCRIPT, "demo", "--name", NAME], cwd=ROOT)
+    try:
+        running.wait_for("IPv4:")
+        inode = str(namespaces.inode(Lab(NAME).namespace("gateway"))[1])
+        running.send(signal.SIGTERM)
+        assert running.wait() == 143
+    finally:
+        running.stop()
+    left = set(Path("/run/gtunnel").glob("*")) - before
+    assert [path.name for path in left if inode in path.name] == []
+
+
+@pytest.mark.root
+def test_a_lab_that_cannot_be_removed_is_not_said_to_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise CommandFailedError(command="ip", reason="no")
+
+    def interrupt(*_: object) -> None:
+        monkeypatch.setattr(namespaces, "delete", fail)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(gateway, "show", interrupt)
+    try:
+        assert call() == 1
+        told = capsys.readouterr().err
+        assert f"gtunnel lab down --name {NAME}" in told
+        assert "Everything" not in told
+    finally:
+        monkeypatch.undo()
+        Lab(NAME).down()
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("file", "is there, and is no directory"), ("file/below", "Not a directory")]
+)
+def test_a_directory_that_cannot_be_made_gets_one_line(
+    tmp_path: Path, path: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert call("--keep", str(tmp_path / path)) == 1
+    assert capsys.readouterr().err == f"\ngtunnel demo: {tmp_path / path}: {reason}\n"
+
+
+@pytest.mark.parametrize("path", ["/proc", "/proc/x"])
+def test_a_directory_that_takes_no_files_gets_one_line(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--keep", path) == 1
+    assert capsys.readouterr().err.startswith("\ngtunnel demo: /proc/")
+
+
+def test_a_full_disk_behind_standard_output_gets_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        argv = [sys.executable, "-c", SCRIPT, "demo", "--name", NAME]
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr == "\ngtunnel demo: standard output: No space left on device\n"
+
+
+@pytest.mark.root
 def test_a_demonstration_beside_another_one_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     with Lab(NAME):
         assert call() == 1
-    assert f"lab {NAME} is up already" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"lab {NAME} is up already" in told
+    assert "Another demonstration may be running" in told
+    assert f"gtunnel lab down --name {NAME}\n" in told

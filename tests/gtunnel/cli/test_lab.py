@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from gtunnel.cli import lab as command
-from netsetup.lab import Lab
+from netsetup.lab import Lab, namespaces
 from tests.support.tunnels import ROOT
 
 NAME = f"test-cli-{os.getpid()}"
@@ -110,6 +111,40 @@ def test_others_than_root_get_one_line(
 def test_a_bad_name_gets_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("up", "--name", "7") == 1
     assert capsys.readouterr().err.startswith("gtunnel lab: '7' cannot name a lab")
+
+
+def test_only_what_is_required_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call("run", "client")
+    told = capsys.readouterr().err
+    assert "the following arguments are required: CMD\n" in told
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_interrupted_up_is_undone_and_an_interrupted_down_finished(
+    name: str, number: signal.Signals, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def create_then_signal(namespace: str, mark: str) -> None:
+        create(namespace, mark)
+        os.kill(os.getpid(), number)
+
+    def delete_then_signal(namespace: str) -> None:
+        delete(namespace)
+        os.kill(os.getpid(), number)
+
+    create, delete = namespaces.create, namespaces.delete
+    with monkeypatch.context() as patch:
+        patch.setattr(namespaces, "create", create_then_signal)
+        assert call("up", "--name", name) == status
+    assert Lab(name).status().absent
+    assert f"Lab {name} is not up." in capsys.readouterr().err
+    Lab(name).up()
+    with monkeypatch.context() as patch:
+        patch.setattr(namespaces, "delete", delete_then_signal)
+        assert call("down", "--name", name) == status
+    assert Lab(name).status().absent
+    assert f"Lab {name} is not up." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("run", "--help")])

@@ -1,7 +1,6 @@
 """The second part: the server sees the client's own address, in both families, and the picture says so."""
 
 import importlib.util
-import shutil
 from pathlib import Path
 
 import pytest
@@ -43,9 +42,27 @@ def test_without_gtunnel_the_client_gets_nothing(
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
-    monkeypatch.setattr(shutil, "which", lambda program: None if program == "curl" else "/bin/true")
+    monkeypatch.setattr(gateway, "find_program", lambda program: None if program == "curl" else "/bin/true")
     assert gateway.obstacle() == "not installed: curl"
-    monkeypatch.setattr(shutil, "which", lambda _: "/bin/true")
+    monkeypatch.setattr(gateway, "find_program", lambda _: "/bin/true")
     assert gateway.obstacle() is None
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert "python-iptables" in str(gateway.obstacle())
+
+
+@pytest.mark.root
+def test_programs_of_the_administrator_are_found_without_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert gateway.obstacle() is None
+
+
+@pytest.mark.root
+def test_what_netsetup_applied_is_undone_when_something_comes_in_between(
+    tmp_path: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = tmp_path / "calls"
+    monkeypatch.setattr(gateway, "GTUNNEL", ("sh", "-c", f'echo "$@" >>{calls}; exit 1', "sh"))
+    with pytest.raises(DemoError):
+        gateway.show(lambda _: None, tmp_path, lab)
+    assert calls.read_text().splitlines()[-1] == "netsetup destroy"
