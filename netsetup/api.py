@@ -35,6 +35,9 @@ def status(request: Request, netns: str | None = None, *, directory: Path = DIRE
 def destroy(
     instance: str = "gtunnel", netns: str | None = None, *, dry_run: bool = False, directory: Path = DIRECTORY
 ) -> Outcome:
-    """Remove all that is ours, and nothing else. Needs no configuration: ours is found by its marks."""
+    """Remove all that is ours, and nothing else. Needs no configuration: ours is found by its marks.
+
+    A legacy table that `apply` was the first to use stays, empty: see `backends.iptables_child`.
+    """
     done: Outcome = inside.run(netns, "destroy", instance, directory, dry_run=dry_run)
     return done

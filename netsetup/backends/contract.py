@@ -48,7 +48,8 @@ class FirewallBackend(Protocol):
         ...
 
     def write(self, unit: str, content: Content | None) -> None:
-        """Replace what is ours in `unit`, atomically; None removes it. Others' rules and counters stay.
+        """Replace what is ours in `unit`, atomically; None removes it. Others' rules and counters stay. So may an empty
+        table that was not there before us, where the kernel has no way to remove it (legacy iptables).
 
         Raises FirewallError when the kernel refuses it, or when reading back gives something else.
         """

@@ -7,6 +7,10 @@
 
 Why a process: libxtables keeps one IP version's state for good, leaves by exit() or longjmp on errors, and knows only
 the namespace in which it first opened a table. Why `autocommit = False`: with it on, errors of the kernel are lost.
+
+What stays for good: opening a table registers it with the kernel, for as long as the namespace lives. One that we were
+the first to write to is left with its empty built-in chains (policy ACCEPT) when our rules go; neither iptables-legacy
+nor we can unregister it. So nothing is opened for reading, or to remove something, that is not registered already.
 """
 
 import contextlib
@@ -43,7 +47,6 @@ class Tables:
         self._easy: Any = easy
         self._six = family == 6
         self._class: Any = iptc.Table6 if self._six else iptc.Table
-        self._class.ALL = list(TABLES)
         self._prefix = f"{instance}."
         names = "ip6_tables_names" if self._six else "ip_tables_names"
         self._loaded_names = Path("/proc/self/net") / names
@@ -74,6 +77,8 @@ class Tables:
         return self._loaded_names.read_text().split() if self._loaded_names.exists() else []
 
     def _open(self, name: str) -> Any:
+        # To tell a target from a chain, python-iptables opens all that is in ALL, and so would register it.
+        self._class.ALL = [name]
         try:
             table = self._class(name)
             table.autocommit = False

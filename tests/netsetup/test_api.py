@@ -386,5 +386,30 @@ def test_reading_loads_no_table(tmp_path: Path) -> None:
         assert own.run(own.client, "cat /proc/net/ip_tables_names") == ""
 
 
+def test_reading_a_table_loads_no_other(tmp_path: Path) -> None:
+    with World() as own:
+        own.run(own.client, "iptables-legacy -t mangle -N gtunnel.pre")
+        own.run(own.client, "iptables-legacy -t mangle -A gtunnel.pre -j MARK --set-mark 1")
+        own.run(own.client, "iptables-legacy -t mangle -A OUTPUT -j gtunnel.pre")
+        assert not api.status(RICH, own.client, directory=tmp_path).in_sync
+        assert own.run(own.client, "cat /proc/net/ip_tables_names") == "mangle\n"
+        assert own.run(own.client, "cat /proc/net/ip6_tables_names") == ""
+
+
+def test_a_table_that_was_used_first_by_us_stays_empty(tmp_path: Path) -> None:
+    """The kernel cannot unregister it; nothing of ours is in it, and no packet is treated otherwise."""
+    with World() as own:
+        request = replace(RICH, interceptions=RICH.interceptions[2:])
+        api.apply(request, own.client, directory=tmp_path)
+        assert "gtunnel" in own.run(own.client, "iptables-legacy-save")
+        api.destroy("gtunnel", own.client, directory=tmp_path)
+        assert own.run(own.client, "cat /proc/net/ip_tables_names") == "mangle\n"
+        saved = own.run(own.client, "iptables-legacy-save").splitlines()
+        built_in = [line for line in saved if line.startswith(":")]
+        assert len(built_in) == 5
+        assert all(" ACCEPT " in line for line in built_in)
+        assert not [line for line in saved if not line.startswith(("#", "*mangle", ":", "COMMIT"))]
+
+
 def test_an_error_crosses_the_process_border_with_its_fields() -> None:
     assert FirewallError(unit="x nat", reason="no").fields == {"unit": "x nat", "reason": "no"}
