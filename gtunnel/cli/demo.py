@@ -68,21 +68,29 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(keep: Path | None, name: str) -> None:
-    """Both parts. Signals take effect only where all that there is by then is removed on the way out."""
+    """Both parts. Signals take effect only between two lines that are said.
+
+    Not anywhere: subprocess.Popen.wait, left by an exception at the wrong instruction, keeps its lock, and the wait
+    for the same program in the clean-up never ends.
+    """
     with interruptible(), held() as hold, _directory(keep) as directory:
-        with hold.released():
-            _say("1. A TLS tunnel, from end to end\n")
-            tunnel.show(_say, directory)
-            _say("\n2. A transparent gateway\n")
+
+        def say(line: str) -> None:
+            with hold.released():
+                _say(line)
+
+        say("1. A TLS tunnel, from end to end\n")
+        tunnel.show(say, directory)
+        say("\n2. A transparent gateway\n")
         if os.geteuid() != 0:
-            _say("   Only root can set up a gateway: sudo " + _command() + " demo")
+            say("   Only root can set up a gateway: sudo " + _command() + " demo")
             return
         reason = gateway.obstacle()
         if reason is not None:
-            _say(f"   Not shown: {reason}")
+            say(f"   Not shown: {reason}")
             return
-        with _lab(name) as lab, hold.released():
-            gateway.show(_say, directory, lab)
+        with _lab(name) as lab:
+            gateway.show(say, directory, lab)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -133,7 +134,10 @@ class Lab:
             present = [host for host in self.status().hosts if host.present]
             processes.end([namespaces.inode(host.namespace) for host in present], self.name)
             for child in self._children:
-                child.wait()
+                # It has ended. A wait without limit would hang if an exception has left an earlier one at a point
+                # where Popen holds its lock.
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(processes.KILL_WAIT)
             self._children.clear()
             for host in present:
                 if namespaces.is_stub(host.namespace):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -159,9 +160,10 @@ def test_a_lab_that_cannot_be_removed_is_not_said_to_be(
     def fail(*_: object) -> None:
         raise CommandFailedError(command="ip", reason="no")
 
-    def interrupt(*_: object) -> None:
+    def interrupt(say: Callable[[str], None], *_: object) -> None:
         monkeypatch.setattr(namespaces, "delete", fail)
         os.kill(os.getpid(), signal.SIGINT)
+        say("")
 
     monkeypatch.setattr(gateway, "show", interrupt)
     try:
@@ -172,6 +174,25 @@ def test_a_lab_that_cannot_be_removed_is_not_said_to_be(
     finally:
         monkeypatch.undo()
         Lab(NAME).down()
+
+
+@pytest.mark.root
+def test_a_signal_does_not_interrupt_a_step_in_the_middle(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished: list[str] = []
+
+    def step(say: Callable[[str], None], *_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        finished.append("the step")
+        say("")
+        finished.append("the next")
+
+    monkeypatch.setattr(gateway, "show", step)
+    assert call() == 130
+    assert finished == ["the step"]
+    assert "Interrupted. Everything is removed." in capsys.readouterr().err
+    assert Lab(NAME).status().absent
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +12,7 @@ from functools import partial
 
 import pytest
 
-from netsetup.lab import CLIENT, DEFAULT_NAME, GATEWAY, SERVER, Lab, held, namespaces
+from netsetup.lab import CLIENT, DEFAULT_NAME, GATEWAY, SERVER, Lab, held, namespaces, processes
 from netsetup.lab.errors import (
     BadNameError,
     CommandFailedError,
@@ -263,6 +264,21 @@ def test_a_signal_that_has_to_wait_longer_leaves_the_lab_to_the_context(
         with hold.released():
             pytest.fail("inside")
     assert ours() == []
+
+
+@pytest.mark.root
+def test_a_wait_that_was_left_at_the_wrong_moment_does_not_hang_the_lab(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "KILL_WAIT", 0.2)
+    lab = Lab(name)
+    lab.up()
+    child = lab.popen("client", ["sleep", "100"])
+    lock: threading.Lock = child._waitpid_lock  # type: ignore[attr-defined]
+    lock.acquire()
+    assert lab.down() is True
+    lock.release()
+    child.wait()
 
 
 @pytest.mark.root
