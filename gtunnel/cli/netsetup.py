@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from gtunnel.address import HostPort, SocketAddress
+from gtunnel.address import SocketAddress
 from gtunnel.cli import source
 from gtunnel.conf.errors import ConfigError
 from gtunnel.conf.settings import Configuration, ServiceSettings
@@ -168,14 +168,13 @@ def request(configuration: Configuration) -> model.Request:
 
 
 def _interception(service: ServiceSettings) -> model.Interception:
-    endpoints = (endpoint for endpoint in service.accept if isinstance(endpoint, HostPort))
-    listeners = (names.lookup(endpoint, default_host=names.ANY)[0] for endpoint in endpoints)
     capture = service.capture
     return model.Interception(
         name=service.name,
         listeners=tuple(
             model.Listener(host=address.host, port=address.port)
-            for address in listeners
+            for endpoint in service.accept
+            for address in names.lookup(endpoint, default_host=names.ANY)
             if isinstance(address, SocketAddress)
         ),
         source=service.transparency.source,
