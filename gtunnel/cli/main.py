@@ -7,19 +7,17 @@ import os
 import sys
 from typing import NoReturn
 
-from gtunnel.cli import classic
-from gtunnel.cli.source import DEFAULT_FILES
 from gtunnel.errors import GtunnelError
 from gtunnel.version import VERSION
 
 ARGPARSE_USAGE = 2
 SUBCOMMANDS = ("run", "check", "netsetup", "lab", "demo")
 
-DESCRIPTION = f"""\
+DESCRIPTION = """\
 A TLS tunnel and transparent proxy that reads stunnel.conf.
 
 usage as stunnel:  gtunnel [FILE] | -fd N | -help | -version | -sockets | -options
-  FILE      run this configuration (default: {DEFAULT_FILES[0]}, else {DEFAULT_FILES[1]})
+  FILE      run this configuration (default: {0}, else {1})
   -fd N     read the configuration from file descriptor N
   -help     list all options of the configuration file, and which do not work yet
   -version  show versions and defaults
@@ -58,6 +56,9 @@ def main(arguments: list[str]) -> int:
     try:
         if arguments and arguments[0] in (*SUBCOMMANDS, "-h", "--help", "--version"):
             return _subcommand(arguments)
+        # Here, not at the top: Ctrl-C while it is being loaded ends as quietly as later.
+        from gtunnel.cli import classic
+
         return classic.run(arguments)
     except GtunnelError as error:
         sys.stderr.write(f"[!] {error}\n")
@@ -95,10 +96,12 @@ def _status(end: SystemExit) -> int:
 
 
 def _subcommand(arguments: list[str]) -> int:
+    from gtunnel.cli.source import DEFAULT_FILES
+
     parser = argparse.ArgumentParser(
         prog="gtunnel",
         usage="gtunnel [FILE] | gtunnel COMMAND …",
-        description=DESCRIPTION,
+        description=DESCRIPTION.format(*DEFAULT_FILES),
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
