@@ -69,19 +69,19 @@ def compile_services(configuration: Configuration, loops: LoopGuard, journal: Jo
     failed = False
     for settings in configuration.services:
         log.write(Level.INFO, f"Initializing service [{settings.name}]")
-        problems: list[object] = []
+        problems: list[str] = []
         try:
             _demand_rights(settings, configuration.process)
         except ServiceError as error:
-            problems += error.problems
+            problems += map(str, error.problems)
         try:
             service_log = JournalLog(journal, settings.log.level)
             net = configuration.net if configuration.marks_sockets else None
             services.append(compile_service(settings, net, loops, service_log, log))
         except ServiceError as error:
-            problems += error.problems
+            problems += map(str, error.problems)
         for problem in problems:
-            log.write(Level.ERR, str(problem))
+            log.write(Level.ERR, problem)
             failed = True
     if failed:
         log.write(Level.ERR, "Configuration failed")

@@ -82,10 +82,15 @@ def _take(*steps: Callable[[], None]) -> None:
             step()
         except TlsSetupError as error:
             errors.append(error)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise TlsSeveralSetupError(tuple(problem for error in errors for problem in error.problems))
+    try:
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise TlsSeveralSetupError(tuple(problem for error in errors for problem in error.problems))
+    finally:
+        # An error refers to this frame, and the frame must not refer to it: in a circle both would keep all callers'
+        # variables, descriptors of other services among them, until the garbage is collected.
+        errors.clear()
 
 
 def _set_version(setter: Callable[[int], None], option: str, version: TlsVersion) -> None:

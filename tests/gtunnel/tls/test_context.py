@@ -1,6 +1,9 @@
 """From settings to a context: what OpenSSL does not take is named with its file or option, before anything runs."""
 
+import contextlib
+import gc
 import os
+import weakref
 from pathlib import Path
 
 import pytest
@@ -262,3 +265,21 @@ def test_a_trust_directory_that_is_a_file_is_named(pki: Pki) -> None:
 def test_a_service_s_name_of_any_length_is_a_session_context(pki: Pki) -> None:
     settings = service(*presenting(pki.server), f"service = {'ü' * 20}")
     met(client(), context.build(settings).engine())
+
+
+@pytest.mark.parametrize("lines", [["cert = /none"], ["cert = /none", "key = /no", "CAfile = /none"]])
+def test_a_failure_keeps_nothing_alive(lines: list[str]) -> None:
+    class Witness:
+        pass
+
+    def build() -> "weakref.ref[Witness]":
+        witness = Witness()
+        with contextlib.suppress(TlsSetupError):
+            context.build(service(*lines))
+        return weakref.ref(witness)
+
+    gc.disable()
+    try:
+        assert build()() is None
+    finally:
+        gc.enable()
