@@ -87,8 +87,9 @@ def test_an_answer_is_not_taken_for_that_to_the_next_question(ends: Ends, monkey
     monkeypatch.undo()
     assert channel.hear(ends[1]) is Word.LIST
     channel.answer(ends[1], [{"peer": "late"}])  # … and answers when nobody waits any more
-    Answering(ends[1], [{"peer": "new"}])
+    answering = Answering(ends[1], [{"peer": "new"}])
     assert channel.ask(ends[0]) == [{"peer": "new"}]
+    answering.join()
     assert descriptors() == before
 
 
