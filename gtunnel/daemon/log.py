@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from gtunnel.conf.settings import LogMode, LogOutput, LogSettings
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
+from gtunnel.net.errors import errno_text
 
 _FILE_MODE: Final = 0o640
 # Bytes. A line longer than a pipe's atomic write (4096) could mix with another process's.
@@ -227,7 +228,7 @@ def _open(file: str, *, truncate: bool) -> int:
     try:
         return os.open(file, flags, _FILE_MODE)
     except OSError as error:
-        raise LogFileError(file=file, reason=f"{error.strerror} ({error.errno})") from error
+        raise LogFileError(file=file, reason=errno_text(error)) from error
 
 
 def _put(descriptor: int, text: str) -> None:

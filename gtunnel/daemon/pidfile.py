@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gtunnel.daemon.privileges import Identity
 from gtunnel.errors import GtunnelError
+from gtunnel.net.errors import errno_text
 
 
 class PidFileError(GtunnelError):
@@ -25,13 +26,13 @@ class PidFile:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(self._file, flags, 0o644)
         except OSError as error:
-            raise PidFileError(file=file, reason=f"{error.strerror} ({error.errno})") from error
+            raise PidFileError(file=file, reason=errno_text(error)) from error
         try:
             os.write(descriptor, f"{os.getpid()}\n".encode())
             if owner.user is not None:
-                os.fchown(descriptor, owner.user, owner.group if owner.group is not None else -1)
+                os.fchown(descriptor, *owner.for_chown)
         except OSError as error:
-            raise PidFileError(file=file, reason=f"{error.strerror} ({error.errno})") from error
+            raise PidFileError(file=file, reason=errno_text(error)) from error
         finally:
             os.close(descriptor)
 

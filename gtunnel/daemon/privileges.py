@@ -22,6 +22,11 @@ class Identity:
     user: int | None
     group: int | None
 
+    @property
+    def for_chown(self) -> tuple[int, int]:
+        """User and group as chown(2) takes them: -1 leaves one as it is."""
+        return (-1 if self.user is None else self.user, -1 if self.group is None else self.group)
+
 
 def look_up(settings: ProcessSettings) -> Identity:
     """Find the numbers, while /etc/passwd can still be read. Raises `PrivilegeError`."""

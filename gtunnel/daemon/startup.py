@@ -87,9 +87,8 @@ def _serve(
 def _hand_over(generation: Generation, identity: privileges.Identity) -> None:
     """Give the files of Unix sockets to whom we become. Raises `ListenError`."""
     if identity.user is not None or identity.group is not None:
-        user, group = (number if number is not None else -1 for number in (identity.user, identity.group))
         for listening in generation.listening:
-            listening.give_to(user, group)
+            listening.give_to(*identity.for_chown)
 
 
 def _settle(
@@ -104,7 +103,7 @@ def _settle(
     if identity.user is not None:
         for sink in journal.sinks:
             if isinstance(sink, FileSink):
-                sink.give_to(identity.user, identity.group if identity.group is not None else -1)
+                sink.give_to(*identity.for_chown)
     pid_file = PidFile(process.pid_file, identity) if process.pid_file is not None else None
     privileges.become(identity)
     return pid_file

@@ -21,11 +21,10 @@ BACKLOG = socket.SOMAXCONN
 
 @dataclass(frozen=True, slots=True)
 class ListenerSpec:
-    """What makes a listening socket what it is; equal specs can share one across a reload."""
+    """An address to listen on, and the options of its socket. A reload keeps the socket of an address."""
 
     endpoint: Endpoint
     options: tuple[SocketOption, ...]
-    transparent: bool
 
 
 @dataclass(frozen=True, slots=True)

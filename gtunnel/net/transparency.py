@@ -91,17 +91,16 @@ class KeepSource(Opaque):
         """
         if client is None:
             raise OriginError(reason="a Unix socket's client has no address to keep")
-        address = SocketAddress(client.host, client.port, client.scope)
-        if sock.family != address.family:
+        if sock.family != client.family:
             raise OriginError(reason=f"the client {client} and the target are of different address families")
         try:
             sockopts.set_transparent(sock)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if self.keep_port and self._bound(sock, address):
+            if self.keep_port and self._bound(sock, client):
                 return True
             # The kernel then chooses the port at connect: one port serves several destinations.
             sock.setsockopt(socket.SOL_IP, sockopts.IP_BIND_ADDRESS_NO_PORT, 1)
-            sock.bind(address.with_port(0).sockaddr)
+            sock.bind(client.with_port(0).sockaddr)
         except OSError as error:
             raise SocketError.of(f"transparent: bind {client.host}", error) from error
         return True

@@ -13,7 +13,7 @@ from typing import Any, Final
 import gevent
 from gevent import get_hub
 
-from gtunnel.address import from_sockaddr
+from gtunnel.address import SocketAddress, from_sockaddr
 from gtunnel.events import Level, Log
 from gtunnel.net.errors import errno_text
 from gtunnel.net.listen import ListeningSocket
@@ -101,7 +101,7 @@ class Acceptor:
 
     def _serve(self, sock: socket.socket, sockaddr: object, listening: ListeningSocket, service: Service) -> None:
         sock.setblocking(False)
-        listener = from_sockaddr(listening.sock.getsockname())
+        listener = listening.address if isinstance(listening.address, SocketAddress) else None
         accepted = Accepted(sock, client_address(from_sockaddr(sockaddr)), listener)
         greenlet = gevent.spawn(_run, service, accepted, self._workplace)
         self._greenlets.add(greenlet)

@@ -5,6 +5,7 @@ Every failure ends here, in one place: one line that says what happened, then bo
 """
 
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -121,10 +122,9 @@ class Connection:
     def _connect(self, step: Connect) -> None:
         service = self.service
         if step.target is not None:
-            targets = iter([Target(address, None) for address in resolver.lookup(step.target)])
+            targets: Iterable[Target] = [Target(address, None) for address in resolver.lookup(step.target)]
         elif self._destination is not None:
-            destination = self._destination
-            targets = iter([Target(SocketAddress(destination.host, destination.port, destination.scope), None)])
+            targets = [Target(self._destination, None)]
         else:
             targets = service.targets.candidates(resolver.lookup, self.log)
         self._dialled = dial(service.outgoing, targets, self.client, self._wakeup, self.log)

@@ -69,10 +69,7 @@ class Service:
     def listener_specs(self) -> tuple[ListenerSpec, ...]:
         """The sockets that the service wants to listen on."""
         settings = self.settings
-        return tuple(
-            ListenerSpec(endpoint, settings.sockets.accept, settings.transparency.destination)
-            for endpoint in settings.accept
-        )
+        return tuple(ListenerSpec(endpoint, settings.sockets.accept) for endpoint in settings.accept)
 
 
 def compile_service(

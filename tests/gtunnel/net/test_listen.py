@@ -18,7 +18,7 @@ REUSE = SocketOption(name="SO_REUSEADDR", level=socket.SOL_SOCKET, number=socket
 
 
 def at(endpoint: HostPort | UnixPath) -> ListeningSocket:
-    return listen(ListenerSpec(endpoint, (REUSE,), transparent=False), Opaque(), SilentLog())
+    return listen(ListenerSpec(endpoint, (REUSE,)), Opaque(), SilentLog())
 
 
 def test_an_empty_host_listens_on_all_of_ipv4() -> None:
@@ -48,21 +48,21 @@ def test_an_address_in_use_is_named() -> None:
 
 def test_an_unknown_host_is_named() -> None:
     with pytest.raises(ListenError, match=r"no-such-host\.invalid"):
-        expand(ListenerSpec(HostPort("no-such-host.invalid", 1), (), transparent=False))
+        expand(ListenerSpec(HostPort("no-such-host.invalid", 1), ()))
 
 
 def test_a_name_with_several_addresses_is_several_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [("192.0.2.1", 5), ("2001:db8::1", 5, 0, 0), ("fe80::1", 5, 0, 7)]
     found = [(socket.AF_UNSPEC, socket.SOCK_STREAM, 6, "", answer) for answer in answers]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    specs = expand(ListenerSpec(HostPort("two.example", 5), (REUSE,), transparent=True))
+    specs = expand(ListenerSpec(HostPort("two.example", 5), (REUSE,)))
     assert [str(spec.endpoint) for spec in specs] == ["192.0.2.1:5", "2001:db8::1:5", "fe80::1%7:5"]
-    assert all(spec.options == (REUSE,) and spec.transparent for spec in specs)
+    assert all(spec.options == (REUSE,) for spec in specs)
 
 
 @pytest.mark.parametrize("endpoint", [HostPort("", 5), HostPort("::1", 5), UnixPath("/run/x")])
 def test_what_is_an_address_already_is_one_listener(endpoint: HostPort | UnixPath) -> None:
-    (spec,) = expand(ListenerSpec(endpoint, (), transparent=False))
+    (spec,) = expand(ListenerSpec(endpoint, ()))
     assert str(spec.endpoint) in ("0.0.0.0:5", "::1:5", "/run/x")
 
 
@@ -71,7 +71,7 @@ def test_an_option_that_decides_who_can_connect_fails_the_listener() -> None:
         name="SO_BINDTODEVICE", level=socket.SOL_SOCKET, number=socket.SO_BINDTODEVICE, value=b"no-such-dev"
     )
     with pytest.raises(ListenError, match=r"SO_BINDTODEVICE: No such device \(19\)"):
-        listen(ListenerSpec(HostPort("127.0.0.1", 0), (device,), transparent=False), Opaque(), SilentLog())
+        listen(ListenerSpec(HostPort("127.0.0.1", 0), (device,)), Opaque(), SilentLog())
 
 
 @pytest.mark.root
@@ -126,7 +126,7 @@ class NotAllowed(Opaque):
 
 def test_without_the_right_to_be_transparent_it_listens_all_the_same_and_says_what_that_means() -> None:
     log = ListLog(Level.WARNING)
-    spec = ListenerSpec(HostPort("127.0.0.1", 0), (REUSE,), transparent=True)
+    spec = ListenerSpec(HostPort("127.0.0.1", 0), (REUSE,))
     listen(spec, NotAllowed(), log).close()
     assert log.texts == [
         "127.0.0.1:0: IP_TRANSPARENT: Operation not permitted (1): what TPROXY hands over will not arrive here"

@@ -6,6 +6,7 @@ import pytest
 
 from gtunnel.address import ClientAddress, SocketAddress, from_sockaddr
 from gtunnel.conf.settings import Transparency
+from gtunnel.net import sockopts
 from gtunnel.net.errors import OriginError
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.transparency import Accepted, KeepDestination, is_own, original_destination, strategy
@@ -22,11 +23,13 @@ def accepted(listener: socket.socket) -> tuple[Accepted, socket.socket]:
     return Accepted(near, ClientAddress(address), from_sockaddr(listener.getsockname())), far
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("mode", list(Transparency))
 def test_each_mode_has_its_strategy(mode: Transparency) -> None:
     chosen = strategy(mode, LoopGuard())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         chosen.prepare_listener(listener)
+        assert listener.getsockopt(socket.SOL_IP, sockopts.IP_TRANSPARENT) == mode.destination
         connection, far = accepted(listener)
         with connection.sock, far:
             if mode.destination:
