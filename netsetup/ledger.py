@@ -10,15 +10,14 @@ kernel finds none by its cookie, and a wrong guess would lose a sysctl's former 
 """
 
 import contextlib
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from netsetup.errors import LedgerError, LockError
+from netsetup.kernel.locking import lock_within
 from netsetup.state import Change, Claim
 
 DIRECTORY = Path("/run/gtunnel")
@@ -111,15 +110,8 @@ def lock(directory: Path, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
     except OSError as error:
         raise LedgerError(path=path, reason=error.strerror or str(error)) from error
     try:
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= until:
-                    raise LockError(path=path, seconds=f"{seconds:g}") from error
-                time.sleep(0.02)
+        if not lock_within(descriptor, seconds):
+            raise LockError(path=path, seconds=f"{seconds:g}")
         yield
     finally:
         os.close(descriptor)

@@ -15,15 +15,15 @@ nor we can unregister it. So nothing is opened for reading, or to remove somethi
 
 import contextlib
 import copy
-import fcntl
 import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from netsetup.kernel.locking import lock_within
 
 TABLES = ("mangle", "nat")
 _BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
@@ -150,15 +150,8 @@ def _xtables_lock() -> Iterator[None]:
     except OSError as error:
         raise ChildError(f"{path} cannot be opened: {error.strerror}") from error
     try:
-        until = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() >= until:
-                    raise ChildError(f"{path} is still held by another process after {_LOCK_SECONDS:g} s") from error
-                time.sleep(0.05)
+        if not lock_within(descriptor, _LOCK_SECONDS):
+            raise ChildError(f"{path} is still held by another process after {_LOCK_SECONDS:g} s")
         yield
     finally:
         os.close(descriptor)
