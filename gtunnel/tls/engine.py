@@ -15,8 +15,8 @@ from typing import Final
 from OpenSSL import SSL
 
 from gtunnel.events import Level
-from gtunnel.tls import binding
 from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError, protocol_reason
+from gtunnel.tls.openssl import binding
 from gtunnel.tls.verification import Verdicts, subject_text
 
 # What one bio_read takes at most: four full records with their overhead, the size that relays move at a time.

@@ -3,7 +3,7 @@
 import OpenSSL
 from OpenSSL import SSL
 
-from gtunnel.tls import binding
+from gtunnel.tls.openssl import binding
 
 
 def library_version() -> str:

@@ -18,8 +18,8 @@ from OpenSSL.crypto import X509
 
 from gtunnel.conf.settings import VerificationSettings
 from gtunnel.events import Level
-from gtunnel.tls import binding
 from gtunnel.tls.errors import TlsSetupError
+from gtunnel.tls.openssl import binding
 
 _SPECIAL = re.compile(r'[,+"\\<>;]')
 _ESCAPED = r"\\\g<0>"

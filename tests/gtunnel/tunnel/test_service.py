@@ -85,7 +85,7 @@ def test_all_problems_of_a_service_are_told_each_at_its_line() -> None:
 
 
 def test_a_default_that_does_not_work_is_shown_at_the_section(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gtunnel.tls.binding.set_groups", lambda *_: False)
+    monkeypatch.setattr("gtunnel.tls.openssl.binding.set_groups", lambda *_: False)
     (text,) = problems("client = yes\naccept = 1\nconnect = 2")
     assert text == f"test.conf:4: Service [test]: curves = {DEFAULT_CURVES}: Invalid groups list in 'curves'"
 

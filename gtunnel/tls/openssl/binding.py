@@ -1,4 +1,4 @@
-"""The one file that touches OpenSSL's private bindings: what pyOpenSSL has no public name for.
+"""Contexts and certificates: what pyOpenSSL has no public name for.
 
 Everything here exists both in PyPI's wheels (OpenSSL linked statically: only what the bindings list) and in Debian's
 packages; what does not is reported as absent instead of failing at import.

@@ -4,7 +4,7 @@ import pytest
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 
-from gtunnel.tls import binding
+from gtunnel.tls.openssl import binding
 from tests.gtunnel.tls.pairs import client, met, presenting, server
 from tests.support.certificates import Pki
 
