@@ -6,6 +6,7 @@ from gtunnel.address import Endpoint, HostPort
 from gtunnel.conf import options_capture as capture
 from gtunnel.conf import options_global as process
 from gtunnel.conf import options_service as service
+from gtunnel.conf import options_sessions as sessions
 from gtunnel.conf import options_tls as tls
 from gtunnel.conf import options_verify as verify
 from gtunnel.conf.demands import demand, version_bounds
@@ -20,9 +21,12 @@ from gtunnel.conf.settings import (
     NetSettings,
     ProcessSettings,
     ServiceSettings,
+    SessionSettings,
+    TicketSecrets,
     Timeouts,
     TlsSettings,
     VerificationSettings,
+    VirtualName,
 )
 from gtunnel.conf.socketoptions import group_by_side
 from gtunnel.conf.statements import Statements
@@ -66,6 +70,7 @@ def build_service(section: SectionOutline, statements: Statements, log: LogSetti
     level = statements.one(service.DEBUG)
     return ServiceSettings(
         name=statements.one(service.SERVICE_NAME) or section.name,
+        section=section.name,
         place=section.place,
         client=statements.one(service.CLIENT),
         accept=_listeners(statements.all(service.ACCEPT)),
@@ -74,6 +79,9 @@ def build_service(section: SectionOutline, statements: Statements, log: LogSetti
         capture=_capture(statements),
         tls=_tls(statements),
         verification=_verification(statements),
+        sessions=_sessions(statements),
+        redirect=statements.all(service.REDIRECT),
+        virtual_names=_virtual_names(statements),
         timeouts=Timeouts(
             busy=statements.one(service.TIMEOUT_BUSY),
             close=statements.one(service.TIMEOUT_CLOSE),
@@ -141,7 +149,33 @@ def _tls(statements: Statements) -> TlsSettings:
         version_max=high,
         security_level=statements.one(tls.SECURITY_LEVEL),
         options=statements.all(tls.OPTIONS_LINE),
-        sni=statements.one(tls.SNI),
+        sni=_client_sni(statements),
+        psk_secrets=statements.one(tls.PSK_SECRETS),
+        psk_identity=statements.one(tls.PSK_IDENTITY),
+        keylog=statements.one(tls.KEYLOG),
+    )
+
+
+def _client_sni(statements: Statements) -> str | None:
+    names = statements.all(tls.SNI) if statements.one(service.CLIENT) else ()
+    return names[-1] if names else None
+
+
+def _virtual_names(statements: Statements) -> tuple[VirtualName, ...]:
+    if statements.one(service.CLIENT):
+        return ()
+    parts = (line.partition(":") for line in statements.all(tls.SNI))
+    return tuple(VirtualName(primary, pattern) for primary, _, pattern in parts)
+
+
+def _sessions(statements: Statements) -> SessionSettings:
+    key, mac = statements.one(sessions.TICKET_KEY_SECRET), statements.one(sessions.TICKET_MAC_SECRET)
+    return SessionSettings(
+        resume=statements.one(sessions.SESSION_RESUME),
+        size=statements.one(sessions.SESSION_CACHE_SIZE),
+        seconds=statements.one(sessions.SESSION_CACHE_TIMEOUT),
+        server=statements.one(sessions.SESSIOND),
+        ticket_secrets=None if key is None or mac is None else TicketSecrets(key, mac),
     )
 
 

@@ -1,20 +1,21 @@
 """What has to hold between services: no address twice, no captured connection wanted by two."""
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 
 from gtunnel.address import Endpoint, HostPort
-from gtunnel.conf.errors import Problem, problem_of
+from gtunnel.conf.errors import Problem, Reason, problem_of
 from gtunnel.conf.settings import CaptureSettings, ServiceSettings
 
 Listener = tuple[Endpoint, tuple[object, ...]]
 
 
-def check_services(services: Sequence[ServiceSettings]) -> Iterator[Problem]:
-    """All that is wrong between services."""
+def check_services(services: Sequence[ServiceSettings], broken: Collection[str] = ()) -> Iterator[Problem]:
+    """All that is wrong between services. `broken` are the sections that did not become one, which was told already."""
     yield from _same_listener(services)
     yield from _same_traffic(services)
+    yield from _primaries(services, broken)
 
 
 def _same_listener(services: Sequence[ServiceSettings]) -> Iterator[Problem]:
@@ -38,6 +39,25 @@ def _same_traffic(services: Sequence[ServiceSettings]) -> Iterator[Problem]:
             reason = f"it captures traffic that service [{first.name}] ({first.capture.place}) captures already"
             hint = "different ports, interfaces or networks keep them apart"
             yield Problem(second.capture.place, f"[{second.name}]", reason, hint)
+
+
+def _primaries(services: Sequence[ServiceSettings], broken: Collection[str]) -> Iterator[Problem]:
+    """The services that `sni = SERVICE:PATTERN` names. stunnel wants them before; here they may be anywhere."""
+    sections = {service.section: service for service in services}
+    for service in services:
+        for virtual in service.virtual_names:
+            primary = sections.get(virtual.primary)
+            reason = None
+            if primary is None and virtual.primary in broken:
+                continue
+            if primary is None:
+                reason = f"{Reason.NO_PRIMARY}: there is no service [{virtual.primary}]"
+            elif primary.client:
+                reason = Reason.PRIMARY_IS_CLIENT
+            elif primary.virtual_names:
+                reason = f"{Reason.NO_PRIMARY}: [{virtual.primary}] itself serves names of another service"
+            if reason is not None:
+                yield problem_of(service, "sni", reason, value=f"{virtual.primary}:{virtual.pattern}")
 
 
 def _overlap(one: CaptureSettings, two: CaptureSettings) -> bool:

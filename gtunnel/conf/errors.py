@@ -28,6 +28,12 @@ class Reason(enum.StrEnum):
     CERTIFICATE = "TLS server needs a certificate"
     TRUST = 'Either "CAfile" or "CApath" has to be configured'
     SUBJECT_CHECKS = 'Either "verifyChain" or "verifyPeer" has to be enabled'
+    NO_PRIMARY = "SNI section name not found"
+    PRIMARY_IS_CLIENT = "SNI primary service is a TLS client"
+    VIRTUAL_NAME = "Invalid SNI parameter format"
+    REDIRECT_CLIENT = '"redirect" is unsupported in client sections'
+    REDIRECT_CHECKS = 'Either "verifyChain" or "verifyPeer" has to be enabled for "redirect" to work'
+    TICKET_SECRETS = '"ticketKeySecret" and "ticketMacSecret" must be set together'
     VERSION_RANGE = "Invalid protocol version range"
 
 

@@ -47,7 +47,8 @@ def parse_text(text: str | bytes, file: str = "<text>") -> Configuration:
         if not found and not section.broken:
             services.append(build_service(section, draft.statements, log))
             _note_unused_key(outline, draft)
-    problems += check_services(services)
+    built = {service.section for service in services}
+    problems += check_services(services, {section.name for section in outline.sections} - built)
     if not outline.sections and not problems:
         problems.append(_inetd_mode(outline))
     if problems:

@@ -37,7 +37,7 @@ class Row(Generic[T_co]):
     `works_for` restricts the values that work: None means all do, an empty tuple none; `refusal` says why the others do
     not. A value that is the same as what gtunnel does anyway belongs into `works_for`: it asks for nothing.
     `ignored` is for options without a meaning here: why, as a note for the log; the value is not even parsed.
-    `secret` keeps the value out of every message.
+    `secret` keeps the value out of every message; its parser's reasons must not quote it.
     """
 
     name: str

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gtunnel.conf.option import Scope, Single
-from gtunnel.conf.parsers import anything, integer, seconds, yes_no
+from gtunnel.conf.parsers import anything, integer, yes_no
 
 T = TypeVar("T")
 
@@ -149,40 +149,12 @@ SERVICE_OPTIONS = (
     _text("protocolHost", "HOST[:PORT]", "destination that the negotiation names"),
     _text("protocolPassword", "PASSWORD", "password for the negotiation", secret=True),
     _text("protocolUsername", "USER", "user name for the negotiation"),
-    _text("PSKidentity", "IDENTITY", "which of the pre-shared keys a client uses"),
-    _text("PSKsecrets", "FILE", "file with pre-shared keys", secret=True),
     _only(False, yes_no, "pty", "yes|no", "run the program on a pseudo-terminal"),
-    _text("redirect", "[HOST:]PORT", "where clients go whose certificate does not convince"),
     _only(True, yes_no, "renegotiation", "yes|no", "let the peer negotiate anew within a connection"),
     # A delay in milliseconds is a way to say yes.
     _only("no", str.lower, "retry", "yes|no|MILLISECONDS", "start a program again when it has ended"),
-    Single(
-        name="sessionCacheSize",
-        scope=Scope.SERVICE,
-        parse=integer(0, _MAX_INT, "Illegal session cache size"),
-        default=1000,
-        metavar="NUMBER",
-        help="how many sessions are kept for resumption",
-        works_for=(1000,),
-        default_text="1000",
-    ),
-    Single(
-        name="sessionCacheTimeout",
-        aliases=("session",),
-        scope=Scope.SERVICE,
-        parse=seconds("session cache"),
-        default=300.0,
-        metavar="SECONDS",
-        help="how long a session may be resumed",
-        works_for=(300.0,),
-        default_text="300 seconds",
-    ),
-    _only(True, yes_no, "sessionResume", "yes|no", "let sessions be resumed"),
-    _text("sessiond", "HOST:PORT", "server that keeps sessions for several machines"),
     _text("setgid", "GROUP", "group of the Unix socket to listen on"),
     _text("setuid", "USER", "owner of the Unix socket to listen on"),
-    _text("ticketKeySecret", "HEX", "key that session tickets are encrypted with", secret=True),
-    _text("ticketMacSecret", "HEX", "key that session tickets are authenticated with", secret=True),
 )
 
 OPTIONS = (*GLOBAL_OPTIONS, *SERVICE_OPTIONS)

@@ -79,6 +79,13 @@ RESET = Single(
     metavar="yes|no",
     help="tell the other side of an error by a TCP reset",
 )
+REDIRECT = Repeated[Endpoint](
+    name="redirect",
+    scope=Scope.SERVICE,
+    parse=target,
+    metavar="[HOST:]PORT|PATH",
+    help="where clients are connected whose certificate does not convince; several lines for several",
+)
 SERVICE_NAME = Single[str | None](
     name="service",
     scope=Scope.SERVICE,
@@ -154,6 +161,7 @@ OPTIONS = (
     FAILOVER,
     LOCAL,
     LOG_ID,
+    REDIRECT,
     RESET,
     SERVICE_NAME,
     SOCKET,

@@ -17,6 +17,8 @@ DEFAULT_CIPHERS = "HIGH:!aNULL:!SSLv2:!DH:!kDHEPSK"
 # Debian's order: hardware has AES.
 DEFAULT_CIPHERSUITES = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
 DEFAULT_CURVES = "X25519:P-256:X448:P-521:P-384"
+# PSK_MAX_IDENTITY_LEN (ssl.h), which OpenSSL's buffers have.
+MAX_PSK_IDENTITY = 256
 # SSL_CTX_set_security_level(3ssl).
 MAX_SECURITY_LEVEL = 5
 
@@ -96,6 +98,15 @@ KEY = Single[str | None](
     metavar="FILE",
     help="the certificate's private key (PEM); the file named by cert otherwise",
 )
+KEYLOG = Single[str | None](
+    name="keylog",
+    scope=Scope.SERVICE,
+    parse=path,
+    default=None,
+    metavar="FILE",
+    help="file for the keys of all connections, as Wireshark takes them",
+    since="gtunnel 0.1",
+)
 OPTIONS_LINE = Repeated(
     name="options",
     scope=Scope.SERVICE,
@@ -104,6 +115,22 @@ OPTIONS_LINE = Repeated(
     metavar="[-]NAME",
     help="set (or clear) one of OpenSSL's options",
     default_text="NO_SSLv2, NO_SSLv3",
+)
+PSK_IDENTITY = Single[str | None](
+    name="PSKidentity",
+    scope=Scope.SERVICE,
+    parse=text_of("an identity", MAX_PSK_IDENTITY),
+    default=None,
+    metavar="IDENTITY",
+    help="which of the pre-shared keys a client uses; the first one otherwise",
+)
+PSK_SECRETS = Single[str | None](
+    name="PSKsecrets",
+    scope=Scope.SERVICE,
+    parse=path,
+    default=None,
+    metavar="FILE",
+    help="pre-shared keys, a line IDENTITY:KEY for each",
 )
 SECURITY_LEVEL = Single(
     name="securityLevel",
@@ -115,14 +142,13 @@ SECURITY_LEVEL = Single(
     since="stunnel 5.50",
     default_text="2",
 )
-# In server mode it is another option by the same name; `rules` refuses it there.
-SNI = Single[str | None](
+# Two options by one name: which one a line is depends on `client`, so `rules` looks at what it says.
+SNI = Repeated(
     name="sni",
     scope=Scope.SERVICE,
     parse=server_name,
-    default=None,
-    metavar="HOST",
-    help="server name that a client asks for; empty for none (in server mode: not yet)",
+    metavar="HOST|SERVICE:PATTERN",
+    help="name that a client asks the server for; or names of another service that this one serves",
 )
 SSL_VERSION = Single(
     name="sslVersion",
@@ -154,4 +180,17 @@ SSL_VERSION_MIN = Single(
 )
 
 VERSION_OPTIONS = (SSL_VERSION, SSL_VERSION_MIN, SSL_VERSION_MAX)
-OPTIONS = (CERT, CIPHERS, CIPHERSUITES, CURVES, KEY, OPTIONS_LINE, SECURITY_LEVEL, SNI, *VERSION_OPTIONS)
+OPTIONS = (
+    CERT,
+    CIPHERS,
+    CIPHERSUITES,
+    CURVES,
+    KEY,
+    KEYLOG,
+    OPTIONS_LINE,
+    PSK_IDENTITY,
+    PSK_SECRETS,
+    SECURITY_LEVEL,
+    SNI,
+    *VERSION_OPTIONS,
+)

@@ -125,8 +125,8 @@ class _Reader:
         except BadValueError as error:
             self._current.broken.append(row)
             reason = f"option '{row.name}': {error}" if str(error) == row.refusal else str(error)
-            if is_secret(line.name):
-                # A parser's reason may quote the value.
+            if is_secret(line.name) and not (row.secret and row.works):
+                # A parser's reason may quote the value, unless it is a secret's own.
                 reason = f"option '{row.name}': {row.refusal}"
             self._report(Problem(line.place, line.text, reason, comment_hint(line.value)))
             return

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from gtunnel.address import HostPort, UnixPath
 from gtunnel.conf import options_capture as capture
 from gtunnel.conf import options_service as service
+from gtunnel.conf import options_sessions as sessions
 from gtunnel.conf import options_tls as tls
 from gtunnel.conf import options_verify as verify
 from gtunnel.conf.demands import demand, has_trust, version_bounds, versions_ascend
 from gtunnel.conf.errors import Problem, Reason
-from gtunnel.conf.option import NOT_YET, Row
+from gtunnel.conf.option import Row
 from gtunnel.conf.reader import SectionOutline
 from gtunnel.conf.statements import Statement, Statements
 from gtunnel.conf.table import find
@@ -56,7 +57,11 @@ def _rows(*names: str) -> tuple[Row[object], ...]:
 def _endpoints(draft: Draft) -> Iterator[Problem]:
     options = draft.statements
     connects, destination = bool(options.all(service.CONNECT)), options.one(service.TRANSPARENT).destination
-    missing = [] if options.all(service.ACCEPT) else ["accept is missing"]
+    virtual, accepts = _is_virtual(options), bool(options.all(service.ACCEPT))
+    missing = [] if accepts or virtual else ["accept is missing"]
+    if accepts and virtual:
+        hint = "a service that serves another one's names has no accept of its own"
+        yield draft.problem(Reason.ENDPOINTS, hint, options.last(service.ACCEPT))
     if not connects and not destination:
         missing.append("connect is missing")
     if missing:
@@ -67,8 +72,9 @@ def _endpoints(draft: Draft) -> Iterator[Problem]:
 
 
 def _certificate(draft: Draft) -> Iterator[Problem]:
-    if not draft.statements.one(service.CLIENT) and draft.statements.one(tls.CERT) is None:
-        yield draft.problem(Reason.CERTIFICATE, "give cert, or client = yes")
+    options = draft.statements
+    if not options.one(service.CLIENT) and options.one(tls.CERT) is None and options.one(tls.PSK_SECRETS) is None:
+        yield draft.problem(Reason.CERTIFICATE, "give cert or PSKsecrets, or client = yes")
 
 
 def _trust(draft: Draft) -> Iterator[Problem]:
@@ -90,10 +96,32 @@ def _versions(draft: Draft) -> Iterator[Problem]:
         yield draft.problem(reason, at=draft.statements.last(*tls.VERSION_OPTIONS))
 
 
-def _server_sni(draft: Draft) -> Iterator[Problem]:
-    sni = draft.statements.last(tls.SNI)
-    if sni is not None and not draft.statements.one(service.CLIENT):
-        yield draft.problem(f"option 'sni' in server mode: {NOT_YET}", at=sni)
+def _is_virtual(options: Statements) -> bool:
+    return not options.one(service.CLIENT) and bool(options.all(tls.SNI))
+
+
+def _virtual_names(draft: Draft) -> Iterator[Problem]:
+    if _is_virtual(draft.statements):
+        for line in draft.statements.of(tls.SNI):
+            primary, colon, pattern = str(line.value).partition(":")
+            if not primary or not colon or not pattern:
+                yield draft.problem(Reason.VIRTUAL_NAME, "sni = SERVICE:PATTERN is needed in server mode", line)
+            elif "*" in pattern[1:]:
+                yield draft.problem(Reason.VIRTUAL_NAME, "a pattern has a * at its beginning only", line)
+
+
+def _redirect(draft: Draft) -> Iterator[Problem]:
+    line, wanted = draft.statements.last(service.REDIRECT), demand(draft.statements)
+    if line is not None and draft.statements.one(service.CLIENT):
+        yield draft.problem(Reason.REDIRECT_CLIENT, at=line)
+    elif line is not None and not (wanted.chain or wanted.peer):
+        yield draft.problem(Reason.REDIRECT_CHECKS, at=line)
+
+
+def _ticket_secrets(draft: Draft) -> Iterator[Problem]:
+    lines = [draft.statements.last(option) for option in sessions.TICKET_SECRETS]
+    if lines.count(None) == 1:
+        yield draft.problem(Reason.TICKET_SECRETS, at=next(line for line in lines if line is not None))
 
 
 def _capture_needs_destination(draft: Draft) -> Iterator[Problem]:
@@ -127,14 +155,23 @@ def _destination_needs_tcp(draft: Draft) -> Iterator[Problem]:
 
 RULES: tuple[Rule, ...] = (
     Rule(
-        (service.ACCEPT, service.CONNECT, service.TRANSPARENT, *_rows("exec", "protocol", "sni", "retry")),
+        (
+            service.ACCEPT,
+            service.CLIENT,
+            service.CONNECT,
+            service.TRANSPARENT,
+            tls.SNI,
+            *_rows("exec", "protocol", "retry"),
+        ),
         _endpoints,
     ),
-    Rule((service.CLIENT, tls.CERT, *_rows("PSKsecrets", "engineId", "engineNum")), _certificate),
+    Rule((service.CLIENT, tls.CERT, tls.PSK_SECRETS, *_rows("engineId", "engineNum")), _certificate),
     Rule((*verify.DEMANDS, verify.CA_FILE, verify.CA_PATH, *_rows("CAengine", "CAstore")), _trust),
     Rule((*verify.DEMANDS, *verify.CHECKS), _subject_checks),
     Rule(tls.VERSION_OPTIONS, _versions),
-    Rule((service.CLIENT, tls.SNI), _server_sni),
+    Rule((service.CLIENT, tls.SNI), _virtual_names),
+    Rule((service.CLIENT, service.REDIRECT, *verify.DEMANDS), _redirect),
+    Rule(sessions.TICKET_SECRETS, _ticket_secrets),
     Rule((capture.CAPTURE, service.TRANSPARENT), _capture_needs_destination),
     Rule(capture.OPTIONS, _capture_needs_ports),
     Rule((capture.CAPTURE, service.ACCEPT), _capture_needs_listener),

@@ -236,6 +236,7 @@ class TlsSettings:
 
     `options` are names without SSL_OP_ and whether to set (True) or clear them, in order. `sni` is the client's server
     name: None for the default (the host connected to), "" for none. `ciphersuites` and `curves` may be None: OpenSSL's.
+    `psk_identity` None means the first one of the file. `keylog` is a file for the secrets of all connections.
     """
 
     cert: str | None
@@ -248,6 +249,64 @@ class TlsSettings:
     security_level: int
     options: tuple[tuple[str, bool], ...]
     sni: str | None
+    psk_secrets: str | None
+    psk_identity: str | None
+    keylog: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketSecrets:
+    """`ticketKeySecret` and `ticketMacSecret`: 16 or 32 bytes each."""
+
+    key: bytes = field(repr=False)
+    mac: bytes = field(repr=False)
+
+
+class SessionServerKind(enum.Enum):
+    """How a server that keeps sessions is spoken to."""
+
+    SESSIOND = "sessiond"
+    REDIS = "redis"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionServer:
+    """`sessiond`: stunnel's UDP service, or a redis server (`url` as written, with its password)."""
+
+    kind: SessionServerKind
+    host: str
+    port: int
+    url: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} at {self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """Resumption. `size` is a number of sessions (0: as many as there is room for), `seconds` how long one is good."""
+
+    resume: bool
+    size: int
+    seconds: float
+    server: SessionServer | None
+    ticket_secrets: TicketSecrets | None
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualName:
+    """One `sni = PRIMARY:PATTERN`: the names of the primary service's clients that another service serves.
+
+    `pattern` is a server name, or what one has to end with after a `*`.
+    """
+
+    primary: str
+    pattern: str
+
+    def matches(self, server_name: str) -> bool:
+        """Whether a client that asks for this name is meant (names in any case)."""
+        pattern, name = self.pattern.lower(), server_name.lower()
+        return name.endswith(pattern[1:]) if pattern.startswith("*") else name == pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,9 +336,14 @@ class VerificationSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
-    """One `[service]`. `lines` is for messages: what was written differently and means the same is equal."""
+    """One `[service]`. `lines` is for messages: what was written differently and means the same is equal.
+
+    `section` is what stands in the brackets, which `name` is unless `service` says otherwise. `virtual_names` are for a
+    service that has no listener of its own but serves some of another one's clients.
+    """
 
     name: str
+    section: str
     place: Place
     client: bool
     accept: tuple[Endpoint, ...]
@@ -288,6 +352,9 @@ class ServiceSettings:
     capture: CaptureSettings | None
     tls: TlsSettings
     verification: VerificationSettings
+    sessions: SessionSettings
+    redirect: tuple[Endpoint, ...]
+    virtual_names: tuple[VirtualName, ...]
     timeouts: Timeouts
     sockets: SocketOptions
     reset: bool
@@ -341,11 +408,16 @@ __all__ = [
     "Place",
     "ProcessSettings",
     "ServiceSettings",
+    "SessionServer",
+    "SessionServerKind",
+    "SessionSettings",
     "SocketOption",
     "SocketOptions",
+    "TicketSecrets",
     "Timeouts",
     "TlsSettings",
     "TlsVersion",
     "Transparency",
     "VerificationSettings",
+    "VirtualName",
 ]

@@ -6,6 +6,7 @@ from gtunnel.conf import (
     options_ignored,
     options_pending,
     options_service,
+    options_sessions,
     options_tls,
     options_verify,
     similar,
@@ -30,6 +31,7 @@ TABLE: tuple[Row[object], ...] = tuple(
         (
             *options_global.OPTIONS,
             *options_service.OPTIONS,
+            *options_sessions.OPTIONS,
             *options_tls.OPTIONS,
             *options_verify.OPTIONS,
             *options_capture.OPTIONS,

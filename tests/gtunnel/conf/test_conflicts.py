@@ -1,5 +1,10 @@
+import re
+
 import pytest
 
+from gtunnel.conf.errors import ConfigError
+from gtunnel.conf.load import parse_text
+from gtunnel.conf.settings import VirtualName
 from tests.gtunnel.conf.samples import configuration, reasons
 
 
@@ -67,3 +72,36 @@ def test_a_connection_that_two_services_would_take_is_told_with_both_places(firs
 )
 def test_services_may_share_out_the_traffic(first: str, second: str) -> None:
     assert len(configuration(captures(first, second)).services) == 2
+
+
+PRIMARY = "[p]\naccept = 1\nconnect = 2\ncert = c\n"
+
+
+def secondary(*lines: str) -> str:
+    return "\n".join(("[t]", "connect = 3", "cert = c", *lines, ""))
+
+
+def test_a_service_may_serve_some_names_of_another_wherever_that_stands() -> None:
+    for text in (PRIMARY + secondary("sni = p:a", "sni = p:*.b"), secondary("sni = p:a", "sni = p:*.b") + PRIMARY):
+        (service,) = (one for one in parse_text(text).services if one.virtual_names)
+        assert service.virtual_names == (VirtualName("p", "a"), VirtualName("p", "*.b"))
+        assert not service.accept
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (PRIMARY + secondary("sni = q:a"), "SNI section name not found: there is no service [q]"),
+        ("[p]\nclient = yes\naccept = 1\nconnect = 2\n" + secondary("sni = p:a"), "SNI primary service is a TLS cl"),
+        (PRIMARY + secondary("sni = p:a") + "[u]\nsni = t:b\nconnect = 1\ncert = c\n", "serves names of another"),
+    ],
+)
+def test_a_name_needs_a_service_that_accepts(text: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(reason)):
+        parse_text(text)
+
+
+def test_a_primary_that_is_wrong_itself_is_told_about_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_text("[p]\naccept = 1\nconnect = 2\n" + secondary("sni = p:a"))
+    assert len(caught.value.problems) == 1

@@ -20,7 +20,7 @@ def test_what_does_not_work_is_refused_with_name_file_and_line(row: object) -> N
     "line",
     [
         *("libwrap = no", "OCSPaia = no", "OCSPnonce = no", "OCSPrequire = no", "pty = no", "renegotiation = yes"),
-        *("retry = no", "sessionCacheSize = 1000", "sessionCacheTimeout = 300", "session = 300", "sessionResume = YES"),
+        "retry = no",
     ],
 )
 def test_what_happens_anyway_may_be_said(line: str) -> None:
@@ -38,7 +38,7 @@ def test_what_the_process_does_anyway_may_be_said(line: str) -> None:
     "line",
     [
         *("libwrap = yes", "OCSPaia = yes", "OCSPrequire = yes", "pty = yes", "renegotiation = no", "retry = yes"),
-        *("retry = 1000", "sessionCacheSize = 0", "session = 5", "sessionResume = no"),
+        "retry = 1000",
     ],
 )
 def test_the_other_value_is_refused(line: str) -> None:
@@ -49,11 +49,6 @@ def test_the_other_value_is_refused(line: str) -> None:
 def test_a_program_is_told_about_once_not_as_a_missing_endpoint_as_well() -> None:
     (reason,) = reasons("[x]\naccept = 1\ncert = c\nexec = /bin/true\n")
     assert "option 'exec'" in reason
-
-
-def test_pre_shared_keys_are_told_about_once_not_as_a_missing_certificate_as_well() -> None:
-    (reason,) = reasons("[x]\naccept = 1\nconnect = 2\nPSKsecrets = /secrets\n")
-    assert "option 'PSKsecrets'" in reason
 
 
 @pytest.mark.parametrize("row", [row for row in OPTIONS if row.secret], ids=lambda row: row.name)

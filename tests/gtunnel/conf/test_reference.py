@@ -28,7 +28,6 @@ def test_what_does_not_work_yet_is_marked() -> None:
     remarks = {row.name: remark(row) for row in TABLE}
     assert remarks["exec"] == "not yet"
     assert remarks["libwrap"] == "only no yet"
-    assert remarks["sessionCacheTimeout"] == "only 300 yet"
     assert remarks["EGD"].startswith("refused: OpenSSL has no entropy")
     assert remarks["taskbar"] == "ignored: it is for Windows only"
     assert remarks["accept"] == ""

@@ -3,6 +3,8 @@ import pytest
 from gtunnel.conf.rules import RULES
 from tests.gtunnel.conf.samples import CLIENT, GATEWAY, SERVER, client, configuration, gateway, reasons, server
 
+SECONDARY = "[t]\nconnect = 127.0.0.1:2002\ncert = other.pem\n"
+
 CASES = [
     ("[x]\nclient = yes\n", "Each service must define two endpoints (accept is missing, connect is missing)"),
     ("[x]\nclient = yes\nconnect = 1\n", 't.conf:1: "[x]": Each service must define two endpoints (accept is missing)'),
@@ -20,7 +22,15 @@ CASES = [
     (CLIENT + "verify = 0\ncheckIP = ::1", 'Either "verifyChain" or "verifyPeer" has to be enabled'),
     (CLIENT + "sslVersionMin = TLSv1.3\nsslVersionMax = TLSv1.2", "t.conf:6: "),
     (CLIENT + "sslVersionMin = TLSv1.3\nsslVersionMax = TLSv1.2", "Invalid protocol version range: TLSv1.3 to TLSv1.2"),
-    (SERVER + "sni = x:host", "option 'sni' in server mode: this does not work yet"),
+    (SERVER + "sni = x:host", "a service that serves another one's names has no accept of its own"),
+    (SERVER + SECONDARY + "sni = host", "Invalid SNI parameter format"),
+    (SERVER + SECONDARY + "sni = s:", "Invalid SNI parameter format"),
+    (SERVER + SECONDARY + "sni = s:www.*.example.org", "Invalid SNI parameter format"),
+    (CLIENT + "verifyPeer = yes\nCAfile = ca\nredirect = 80", '"redirect" is unsupported in client sections'),
+    (SERVER + "redirect = 80", 'Either "verifyChain" or "verifyPeer" has to be enabled for "redirect" to work'),
+    (SERVER + "requireCert = yes\nredirect = 80", 'Either "verifyChain" or "verifyPeer" has to be enabled for'),
+    (SERVER + f"ticketKeySecret = {'0' * 32}", '"ticketKeySecret" and "ticketMacSecret" must be set together'),
+    (SERVER + f"ticketMacSecret = {'0' * 32}", '"ticketKeySecret" and "ticketMacSecret" must be set together'),
     (CLIENT + "capture = 80", "capture needs transparent = destination or both"),
     (CLIENT + "transparent = source\ncapture = 80", "capture needs transparent = destination or both"),
     (GATEWAY + "captureLocal = yes", "captureLocal needs capture"),

@@ -1,4 +1,6 @@
-from gtunnel.conf.settings import NetBackend, NetSettings, Place, Transparency, VerificationSettings
+import pytest
+
+from gtunnel.conf.settings import NetBackend, NetSettings, Place, Transparency, VerificationSettings, VirtualName
 from tests.gtunnel.conf.samples import client
 
 
@@ -31,3 +33,18 @@ def test_where_a_line_stands_makes_no_other_service() -> None:
     one, two = client("delay = yes"), client("", "delay = yes")
     assert one.lines != two.lines
     assert one == two
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "matches"),
+    [
+        ("www.example.org", "WWW.example.org", True),
+        ("www.example.org", "www.example.org.", False),
+        ("*.example.org", "a.b.Example.org", True),
+        ("*.example.org", "example.org", False),
+        ("*", "anything", True),
+        ("example.org", "www.example.org", False),
+    ],
+)
+def test_a_pattern_is_a_name_or_the_end_of_one(pattern: str, name: str, *, matches: bool) -> None:
+    assert VirtualName("p", pattern).matches(name) is matches

@@ -118,6 +118,7 @@ NEWER_SERVICE = [
 ]
 OURS_GLOBAL = ["workers", "netBackend", "netMark", "netTable", "netPriority"]
 OURS_SERVICE = [
+    "keylog",
     "capture",
     "captureInterface",
     "captureFrom",
