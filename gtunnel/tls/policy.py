@@ -77,7 +77,7 @@ def _set_ciphersuites(context: SSL.Context, tls: TlsSettings) -> None:
     if tls.ciphersuites is None:
         return
     try:
-        context.set_tls13_ciphersuites(tls.ciphersuites.encode())
+        binding.set_ciphersuites(context, tls.ciphersuites)
     except SSL.Error as error:
         raise TlsSetupError(option="ciphersuites", value=tls.ciphersuites, reason=openssl_reason(error)) from error
 

@@ -18,6 +18,7 @@ from OpenSSL.crypto import X509
 
 from gtunnel.conf.settings import VerificationSettings
 from gtunnel.events import Level
+from gtunnel.tls import pem
 from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.openssl import binding
 
@@ -166,7 +167,7 @@ class _LocalCertificates:
 
 def _read(file: Path) -> frozenset[bytes]:
     try:
-        certificates = x509.load_pem_x509_certificates(file.read_bytes())
+        certificates = pem.certificates(file.read_bytes())
     except (OSError, ValueError) as error:
         raise TlsSetupError(option="CAfile", value=file, reason=error) from error
     return frozenset(certificate.public_bytes(Encoding.DER) for certificate in certificates)

@@ -5,14 +5,20 @@ packages; what does not is reported as absent instead of failing at import.
 """
 
 import ipaddress
+from ctypes import c_char_p, c_int, c_long, c_void_p
+from typing import Final
 
 from OpenSSL import SSL
-from OpenSSL._util import ffi, lib
+from OpenSSL._util import exception_from_error_queue, ffi, lib
 from OpenSSL.crypto import X509
+
+from gtunnel.tls.openssl import native
 
 _OPTION_PREFIX = "SSL_OP_"
 # x509_vfy.h. Not in the bindings' list; the value is part of OpenSSL's ABI.
 _NO_CHECK_TIME = 0x200000
+# ssl.h: SSL_CTX_set1_groups_list is a macro around SSL_CTX_ctrl with this.
+_CTRL_SET_GROUPS_LIST: Final = 92
 
 
 def option_numbers() -> dict[str, int]:
@@ -28,10 +34,22 @@ def has_option(connection: SSL.Connection, name: str) -> bool:
 
 def set_groups(context: SSL.Context, groups: str) -> bool:
     """Set the key exchange groups (SSL_CTX_set1_groups_list); False if OpenSSL does not take the list."""
-    taken = bool(lib.SSL_CTX_set1_curves_list(context._context, groups.encode()) == 1)
+    if hasattr(lib, "SSL_CTX_set1_curves_list"):
+        taken = bool(lib.SSL_CTX_set1_curves_list(context._context, groups.encode()) == 1)
+    else:
+        # Bound since cryptography 47. `features.demand` has seen that one of the two ways is open.
+        control = native.function("SSL_CTX_ctrl", c_long, c_void_p, c_int, c_long, c_char_p)
+        assert control is not None  # noqa: S101 - see above
+        taken = control(native.pointer(context._context), _CTRL_SET_GROUPS_LIST, 0, groups.encode()) == 1
     if not taken:
         _clear_errors()
     return taken
+
+
+def set_ciphersuites(context: SSL.Context, suites: str) -> None:
+    """Set the cipher suites of TLS 1.3 (SSL_CTX_set_ciphersuites). Raises `SSL.Error`."""
+    if lib.SSL_CTX_set_ciphersuites(context._context, suites.encode()) != 1:
+        exception_from_error_queue(SSL.Error)
 
 
 def session_reused(connection: SSL.Connection) -> bool:
