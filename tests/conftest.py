@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gtunnel.tls import features
+from gtunnel.tls.openssl import native
 from netsetup.lab import Lab
 from tests.support import needs, ports, servers
 from tests.support.certificates import Pki
@@ -18,6 +20,12 @@ from tests.support.tunnels import Tunnels
 KINDS = ("gtunnel", "stunnel4")
 _labs = itertools.count(1)
 _failed = pytest.StashKey[bool]()
+
+
+def pytest_report_header() -> str:
+    """Which packages are tested: `make test` runs with PyPI's and with the distribution's."""
+    how = "shared" if native.SHARED else "static"
+    return f"gtunnel on {features.library_version()} ({how}), {features.built_with()}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

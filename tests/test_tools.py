@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,33 @@ def test_without_a_compiler_gtunnel_is_installed_without_iptables(
     assert done.returncode == 0
     assert [call.split()[-1] for call in machine.called("python")] == asked
     assert ("Everything else works" in done.stdout) is not works
+
+
+def test_a_python_that_cannot_run_gtunnel_is_told_apart_from_a_failure(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.program("python", "echo \"ModuleNotFoundError: No module named 'gevent'\" >&2; exit 1")
+    done = machine.run("tools/make-venv-debian", str(tmp_path / "python"), str(tmp_path / "venv"), "test")
+    assert done.returncode == 3
+    assert "No module named 'gevent'\n" in done.stdout
+    assert "tools/install-packages debian" in done.stdout
+    assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize(("arguments", "pips"), [([], 0), (["test"], 1)])
+def test_an_environment_on_the_distribution_s_packages_runs_this_source(
+    tmp_path: Path, arguments: list[str], pips: int
+) -> None:
+    venv = tmp_path / "venv"
+    machine = Machine(tmp_path)
+    (venv / "bin").mkdir(parents=True)
+    script = f'case "$*" in *purelib*) echo {tmp_path};; *sys.executable*) echo {sys.executable};; esac'
+    machine.program("python", script)
+    (venv / "bin" / "python").symlink_to(tmp_path / "python")
+    done = machine.run("tools/make-venv-debian", str(tmp_path / "python"), str(venv), *arguments)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "gtunnel.pth").read_text() == f"{ROOT}\n"
+    assert sum("pip install" in call for call in machine.called("python")) == pips
+    version = subprocess.run(
+        [venv / "bin" / "gtunnel", "--version"], capture_output=True, text=True, check=False, env={"PYTHONPATH": ROOT}
+    )
+    assert version.stdout.startswith("gtunnel ")

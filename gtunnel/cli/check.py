@@ -43,6 +43,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from gtunnel.tls import features
+
+    features.demand()
     chosen = source.from_file(arguments.file)
     try:
         configuration = chosen.load()

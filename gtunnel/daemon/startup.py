@@ -46,6 +46,7 @@ def run(load: Load, source: str) -> int:
     # Before anything is opened: many services need many descriptors to be compiled.
     descriptors = raise_descriptor_limit()
     try:
+        features.demand()
         configuration = load_logged(log)
         identity = privileges.look_up(configuration.process)
         services = generations.compile_services(configuration, LoopGuard(), journal, log)

@@ -8,6 +8,12 @@ from gtunnel.errors import GtunnelError
 PROTOCOL = "SSL routines"
 
 
+class OpensslUnfitError(GtunnelError):
+    """The OpenSSL that Python has here lacks what every configuration needs."""
+
+    template = "{library}: {reason}"
+
+
 class TlsSetupError(GtunnelError):
     """A certificate, key, list or option that OpenSSL does not take. Found when a configuration is compiled.
 

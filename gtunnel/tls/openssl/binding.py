@@ -32,14 +32,18 @@ def has_option(connection: SSL.Connection, name: str) -> bool:
     return bool(lib.SSL_get_options(connection._ssl) & getattr(lib, _OPTION_PREFIX + name, 0))
 
 
+def can_set_groups() -> bool:
+    """Whether groups can be chosen at all: bound since cryptography 47, and reachable in a shared OpenSSL."""
+    return native.SHARED or hasattr(lib, "SSL_CTX_set1_curves_list")
+
+
 def set_groups(context: SSL.Context, groups: str) -> bool:
     """Set the key exchange groups (SSL_CTX_set1_groups_list); False if OpenSSL does not take the list."""
     if hasattr(lib, "SSL_CTX_set1_curves_list"):
         taken = bool(lib.SSL_CTX_set1_curves_list(context._context, groups.encode()) == 1)
     else:
-        # Bound since cryptography 47. `features.demand` has seen that one of the two ways is open.
         control = native.function("SSL_CTX_ctrl", c_long, c_void_p, c_int, c_long, c_char_p)
-        assert control is not None  # noqa: S101 - see above
+        assert control is not None  # noqa: S101 - can_set_groups has been asked at start
         taken = control(native.pointer(context._context), _CTRL_SET_GROUPS_LIST, 0, groups.encode()) == 1
     if not taken:
         _clear_errors()
