@@ -271,6 +271,8 @@ def test_reloads_under_load_lose_no_connection(gtunnel: Tunnels, pki: Pki, echo:
     chain = Chain(gtunnel, pki, workers=2)
     running = chain.start(echo.endpoint)
     chain.reload(echo.endpoint)
+    # The old workers' channels are open until they have ended and were reaped, which may be a moment later.
+    assert soon(lambda: len(children(running.pid)) == 2)
     before = descriptors(running.pid)
     with Load(chain.port, threads=4) as load:
         for _ in range(6):
@@ -279,7 +281,7 @@ def test_reloads_under_load_lose_no_connection(gtunnel: Tunnels, pki: Pki, echo:
         assert soon(lambda: load.outcomes["whole"] > served + 10)
     assert set(load.outcomes) == {"whole"}
     assert soon(lambda: len(children(running.pid)) == 2)
-    assert soon(lambda: descriptors(running.pid) == before)
+    assert soon(lambda: descriptors(running.pid) <= before)
 
 
 def test_live_connections_keep_their_service_over_reloads(
