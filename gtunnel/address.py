@@ -6,14 +6,18 @@ path of a Unix socket. A `SocketAddress` is numeric: what `getsockname` and its 
 
 import ipaddress
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
+from urllib.parse import urlsplit
 
 from gtunnel.errors import AddressError
 
 MAX_PORT = 65535
 # sun_path is 108 bytes and wants a terminating NUL (unix(7)).
 MAX_UNIX_PATH = 107
+HTTP_PORT = 80
+# Longer ones are refused by servers (RFC 9110, section 4.1, asks for 8000 at least).
+MAX_URL = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,19 @@ class UnixPath:
 
 
 Endpoint = HostPort | UnixPath
+
+
+@dataclass(frozen=True, slots=True)
+class HttpUrl:
+    """A `http:` URL: where to connect to, what the request's `Host` says, and the path with its query."""
+
+    endpoint: HostPort
+    authority: str = field(compare=False)
+    target: str
+    text: str = field(compare=False)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +111,25 @@ def parse_endpoint(text: str) -> Endpoint:
     if any(c.isspace() or not c.isprintable() for c in host):
         raise AddressError(text=text, reason="a host has no white space")
     return HostPort(host, parse_port(port, text))
+
+
+def parse_http_url(text: str, *, no_tls: str = "https does not work here") -> HttpUrl:
+    """Read a `http:` URL without user and fragment. `no_tls` is the reason that `https` gets. Raises `AddressError`."""
+    if len(text) > MAX_URL or not text.isascii() or not text.isprintable() or " " in text:
+        raise AddressError(text=text[:MAX_URL], reason="not a URL")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise AddressError(text=text, reason=str(error)) from error
+    if parts.scheme == "https":
+        raise AddressError(text=text, reason=no_tls)
+    if parts.scheme != "http" or not host:
+        raise AddressError(text=text, reason="a URL is http://HOST[:PORT]/PATH")
+    if parts.username is not None or parts.fragment or port == 0:
+        raise AddressError(text=text, reason="a URL without user, port 0 and fragment is needed")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return HttpUrl(HostPort(host, HTTP_PORT if port is None else port), parts.netloc, target, text)
 
 
 def parse_port(port: str, text: str) -> int:

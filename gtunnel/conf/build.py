@@ -5,6 +5,7 @@ from itertools import chain
 from gtunnel.address import Endpoint, HostPort
 from gtunnel.conf import options_capture as capture
 from gtunnel.conf import options_global as process
+from gtunnel.conf import options_ocsp as ocsp
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
 from gtunnel.conf import options_tls as tls
@@ -19,6 +20,7 @@ from gtunnel.conf.settings import (
     LogOutput,
     LogSettings,
     NetSettings,
+    OcspSettings,
     ProcessSettings,
     ServiceSettings,
     SessionSettings,
@@ -82,6 +84,7 @@ def build_service(section: SectionOutline, statements: Statements, log: LogSetti
         sessions=_sessions(statements),
         redirect=statements.all(service.REDIRECT),
         virtual_names=_virtual_names(statements),
+        ocsp=_ocsp(statements),
         timeouts=Timeouts(
             busy=statements.one(service.TIMEOUT_BUSY),
             close=statements.one(service.TIMEOUT_CLOSE),
@@ -191,4 +194,15 @@ def _verification(statements: Statements) -> VerificationSettings:
         hosts=statements.all(verify.CHECK_HOST),
         ips=statements.all(verify.CHECK_IP),
         emails=statements.all(verify.CHECK_EMAIL),
+    )
+
+
+def _ocsp(statements: Statements) -> OcspSettings:
+    return OcspSettings(
+        url=statements.one(ocsp.OCSP),
+        aia=statements.one(ocsp.OCSP_AIA),
+        flags=frozenset(statements.all(ocsp.OCSP_FLAG)),
+        nonce=statements.one(ocsp.OCSP_NONCE),
+        require=statements.one(ocsp.OCSP_REQUIRE),
+        seconds=statements.one(ocsp.TIMEOUT_OCSP),
     )

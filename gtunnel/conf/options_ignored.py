@@ -5,8 +5,6 @@ from gtunnel.conf.parsers import anything
 
 WINDOWS_ONLY = "it is for Windows only"
 NO_THREADS = "gtunnel has no threads"
-# It bounds a question that is never asked as long as every OCSP option is refused: any value is kept.
-NO_OCSP = "OCSP does not work yet"
 
 
 def _ignored(scope: Scope, name: str, metavar: str, help_text: str, why: str = WINDOWS_ONLY) -> Single[str]:
@@ -19,5 +17,4 @@ OPTIONS = (
     _ignored(Scope.GLOBAL, "iconIdle", "FILE", "icon while there are no connections"),
     _ignored(Scope.GLOBAL, "taskbar", "yes|no", "show an icon in the task bar"),
     _ignored(Scope.SERVICE, "stack", "BYTES", "size of a thread's stack", NO_THREADS),
-    _ignored(Scope.SERVICE, "TIMEOUTocsp", "SECONDS", "how long an OCSP responder may take", NO_OCSP),
 )

@@ -6,7 +6,7 @@ Units stand beside the fields. The option that fills a field is in `options`; de
 import enum
 from dataclasses import dataclass, field
 
-from gtunnel.address import Endpoint, HostPort
+from gtunnel.address import Endpoint, HostPort, HttpUrl
 from gtunnel.events import Level
 
 
@@ -105,6 +105,23 @@ class TlsVersion(enum.Enum):
     TLSV1_1 = "TLSv1.1"
     TLSV1_2 = "TLSv1.2"
     TLSV1_3 = "TLSv1.3"
+
+
+class OcspFlag(enum.Enum):
+    """`OCSPflag`: OpenSSL's names without OCSP_. What each means when an answer is judged is in tls/ocsp/judgement."""
+
+    NOCERTS = "NOCERTS"
+    NOINTERN = "NOINTERN"
+    NOSIGS = "NOSIGS"
+    NOCHAIN = "NOCHAIN"
+    NOVERIFY = "NOVERIFY"
+    NOEXPLICIT = "NOEXPLICIT"
+    NOCASIGN = "NOCASIGN"
+    NODELEGATED = "NODELEGATED"
+    NOCHECKS = "NOCHECKS"
+    TRUSTOTHER = "TRUSTOTHER"
+    RESPID_KEY = "RESPID_KEY"
+    NOTIME = "NOTIME"
 
 
 class CaptureMethod(enum.Enum):
@@ -335,6 +352,26 @@ class VerificationSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OcspSettings:
+    """Whom to ask whether a certificate was revoked: the responder `url`, and with `aia` those that certificates name.
+
+    `nonce` demands an answer to this very question, `require` a conclusive one; `seconds` is TIMEOUTocsp.
+    """
+
+    url: HttpUrl | None
+    aia: bool
+    flags: frozenset[OcspFlag]
+    nonce: bool
+    require: bool
+    seconds: float
+
+    @property
+    def asks(self) -> bool:
+        """Whether any responder is to be asked."""
+        return self.aia or self.url is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:
     """One `[service]`. `lines` is for messages: what was written differently and means the same is equal.
 
@@ -355,6 +392,7 @@ class ServiceSettings:
     sessions: SessionSettings
     redirect: tuple[Endpoint, ...]
     virtual_names: tuple[VirtualName, ...]
+    ocsp: OcspSettings
     timeouts: Timeouts
     sockets: SocketOptions
     reset: bool
@@ -404,6 +442,8 @@ __all__ = [
     "LogSettings",
     "NetBackend",
     "NetSettings",
+    "OcspFlag",
+    "OcspSettings",
     "OptionLine",
     "Place",
     "ProcessSettings",
