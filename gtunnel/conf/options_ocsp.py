@@ -1,4 +1,4 @@
-"""Options about OCSP (RFC 6960): whom to ask whether a certificate has been revoked, and what an answer must be like."""
+"""Options about OCSP (RFC 6960): whom to ask whether a certificate was revoked, and what an answer must be like."""
 
 from gtunnel.address import HttpUrl, parse_http_url
 from gtunnel.conf.option import Repeated, Scope, Single

@@ -15,6 +15,7 @@ from gtunnel.address import (
     from_sockaddr,
     numeric,
     parse_endpoint,
+    parse_http_url,
     parse_port,
 )
 from gtunnel.errors import AddressError
@@ -145,3 +146,33 @@ def test_a_scope_is_kept() -> None:
 @pytest.mark.parametrize("sockaddr", ["", "/run/s", b"\0abstract", None, (), ("x",)])
 def test_a_unix_socket_has_no_address(sockaddr: object) -> None:
     assert from_sockaddr(sockaddr) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "target"),
+    [
+        ("http://a.example", "a.example", 80, "/"),
+        ("http://a.example:8080/b/c?d=e", "a.example", 8080, "/b/c?d=e"),
+        ("http://[::1]:81/", "::1", 81, "/"),
+        ("HTTP://A.example/B", "a.example", 80, "/B"),
+    ],
+)
+def test_a_url_is_read(text: str, host: str, port: int, target: str) -> None:
+    url = parse_http_url(text)
+    assert (url.endpoint, url.target, str(url)) == (HostPort(host, port), target, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "https://a/", "ftp://a/", "http://", "http:///b", "http://a:0/", "http://a:b/", "http://u:p@a/"]
+)
+def test_what_is_no_http_url_is_refused(text: str) -> None:
+    with pytest.raises(AddressError):
+        parse_http_url(text)
+
+
+@given(st.text() | st.text("htp:/[]@?#.a1", max_size=20).map("http://{}".format))
+def test_any_text_is_a_url_or_refused(text: str) -> None:
+    with suppress(AddressError):
+        url = parse_http_url(text)
+        assert url.endpoint.host
+        assert "\n" not in url.target + url.authority

@@ -165,7 +165,7 @@ class Saying:
     nonce: bytes | None = None
     by_key: bool = True
     embed: tuple[x509.Certificate, ...] = ()
-    algorithm: hashes.HashAlgorithm = field(default_factory=hashes.SHA1)  # noqa: S303
+    algorithm: hashes.HashAlgorithm = field(default_factory=hashes.SHA1)
 
 
 def answer(about: Holder, by: Holder, saying: Saying | None = None, issuer: x509.Certificate | None = None) -> bytes:
@@ -176,7 +176,7 @@ def answer(about: Holder, by: Holder, saying: Saying | None = None, issuer: x509
     builder = ocsp.OCSPResponseBuilder().add_response(
         cert=about.certificate,
         issuer=issuer or about.issuer,
-        algorithm=said.algorithm,  # type: ignore[arg-type]
+        algorithm=said.algorithm,
         cert_status=said.status,
         this_update=now + said.begins * DAY,
         next_update=None if said.ends is None else now + said.ends * DAY,

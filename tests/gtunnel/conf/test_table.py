@@ -191,7 +191,7 @@ def test_rows_are_complete(row: object) -> None:
 def test_defaults_are_values() -> None:
     for row in TABLE:
         if isinstance(row, Single) and row.works_for:
-            assert row.default in row.works_for or row.name == "OCSPrequire"
+            assert row.default in row.works_for
 
 
 def test_the_nearest_option_is_found_and_nothing_for_nonsense() -> None:
