@@ -1,0 +1,1 @@
+"""OCSP (RFC 6960) without a network: questions about certificates, and what their answers are worth."""

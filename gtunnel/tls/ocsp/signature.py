@@ -1,0 +1,41 @@
+"""Whether a key has signed an answer."""
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import SignatureAlgorithmOID
+
+from gtunnel.tls.ocsp.errors import InconclusiveError
+
+# Collisions are made at will: what they signed is signed by anybody.
+_BROKEN = (hashes.MD5,)
+
+
+def check(answer: ocsp.OCSPResponse, key: object) -> None:
+    """Raise `InconclusiveError` unless `key` has signed the answer."""
+    try:
+        _verify(answer, key)
+    except InvalidSignature as error:
+        raise InconclusiveError(reason="signature failure") from error
+
+
+def _verify(answer: ocsp.OCSPResponse, key: object) -> None:
+    if answer.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS:
+        # cryptography does not say with which parameters.
+        raise InconclusiveError(reason="answers signed with RSA-PSS are not supported")
+    signature, signed = answer.signature, answer.tbs_response_bytes
+    if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
+        key.verify(signature, signed)
+        return
+    algorithm = answer.signature_hash_algorithm
+    if algorithm is None or isinstance(algorithm, _BROKEN):
+        raise InconclusiveError(reason="the answer's signature algorithm is not supported")
+    if isinstance(key, rsa.RSAPublicKey):
+        key.verify(signature, signed, padding.PKCS1v15(), algorithm)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(signature, signed, ec.ECDSA(algorithm))
+    elif isinstance(key, dsa.DSAPublicKey):
+        key.verify(signature, signed, algorithm)
+    else:
+        raise InconclusiveError(reason="the signer's kind of key is not supported")
