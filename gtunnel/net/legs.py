@@ -8,6 +8,7 @@ what one `send` produces.
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
@@ -159,10 +160,15 @@ class TlsLeg:
         """See `Leg`."""
         return bool(self._backlog) or self._starved
 
-    def handshake(self, seconds: float) -> None:
+    def handshake(self, seconds: float, convince: Callable[[], None] | None = None) -> None:
         """Shake hands within `seconds` (TIMEOUTbusy). Raises `HandshakeError`, `SocketError`, `WaitTimeoutError`.
 
         The limit is on the whole handshake: a peer that sends a byte now and then does not hold a connection open.
+
+        `convince` is called once, when the cryptography is done, and raises if the peer is to be refused; it may wait,
+        which does not count. Our last flight is withheld until it returns: a peer that is refused gets no session
+        ticket, and in TLS 1.2 (TLS 1.3: as a server's peer) it does not even see a finished handshake. Its session is
+        not resumable either: OpenSSL forgets one that is freed without close_notify.
         """
         plain = self._plain
         deadline = monotonic() + seconds
@@ -174,6 +180,12 @@ class TlsLeg:
                 with contextlib.suppress(SocketError):
                     self.flush()
                 raise
+            if done and convince is not None:
+                plain.want(receive=False, send=False)
+                began = monotonic()
+                convince()
+                deadline += monotonic() - began
+                convince = None
             flushed = self.flush()
             if done and flushed:
                 plain.want(receive=False, send=False)

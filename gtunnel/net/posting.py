@@ -42,6 +42,8 @@ def post(url: HttpUrl, body: bytes, mark: int) -> bytes:
             raise InconclusiveError(reason=f"responder {url}: HTTP status {response.status}")
         if len(answer) > MAX_ANSWER_BYTES:
             raise InconclusiveError(reason=f"responder {url}: an answer of more than {MAX_ANSWER_BYTES} bytes")
+        if response.length:
+            raise InconclusiveError(reason=f"responder {url}: the answer is incomplete")
         return answer
 
 

@@ -67,7 +67,7 @@ class Responders:
         greenlet.join(manner.seconds)
         if not greenlet.ready():
             raise InconclusiveError(reason=_exceeded(url))
-        answer = greenlet.get()
+        answer: bytes | InconclusiveError = greenlet.get()
         if isinstance(answer, InconclusiveError):
             # A new one: its traceback is this connection's.
             raise InconclusiveError(**answer.fields)

@@ -11,6 +11,8 @@ from OpenSSL import SSL
 from gtunnel.conf.settings import ServiceSettings
 from gtunnel.tls.credentials import set_identity
 from gtunnel.tls.engine import TlsEngine
+from gtunnel.tls.ocsp.inquiry import Inquirer
+from gtunnel.tls.ocsp.stapling import inquirer, take_staples, takes_staples
 from gtunnel.tls.policy import set_policy
 from gtunnel.tls.setup import take_all
 from gtunnel.tls.trust import set_verification
@@ -21,15 +23,21 @@ _SESSION_CONTEXT_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class TlsContext:
-    """A service's TLS, ready to start connections. `server_name` is what a client sends for a given host."""
+    """A service's TLS, ready to start connections. `staple`: whether a client asks for a stapled OCSP answer;
+    `inquirer`: who asks about peers, None where nobody is asked.
+    """
 
     context: SSL.Context
     client: bool
     sni: str | None
+    staple: bool = False
+    inquirer: Inquirer | None = None
 
     def engine(self, host: str | None = None) -> TlsEngine:
         """Start a connection. `host` is the name that the configuration connects to, if it is one."""
-        return TlsEngine(self.context, client=self.client, server_name=self.server_name(host))
+        return TlsEngine(
+            self.context, client=self.client, server_name=self.server_name(host), staple=self.staple
+        )
 
     def server_name(self, host: str | None) -> str | None:
         """The SNI to send. RFC 6066, section 3: literal addresses are not permitted in it."""
@@ -53,7 +61,10 @@ def build(service: ServiceSettings) -> TlsContext:
     context.set_session_id(service.name.encode()[:_SESSION_CONTEXT_BYTES])
     if service.client:
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    return TlsContext(context, service.client, tls.sni)
+    staple = takes_staples(service)
+    if staple:
+        take_staples(context)
+    return TlsContext(context, service.client, tls.sni, staple, inquirer(context, service))
 
 
 def _is_literal(host: str) -> bool:

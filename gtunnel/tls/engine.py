@@ -16,6 +16,7 @@ from OpenSSL import SSL
 
 from gtunnel.events import Level
 from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError, protocol_reason
+from gtunnel.tls.ocsp.inquiry import Evidence
 from gtunnel.tls.openssl import binding
 from gtunnel.tls.verification import Verdicts, subject_text
 
@@ -42,8 +43,12 @@ class TlsEngine:
 
     __slots__ = ("_connection", "_eof", "_function", "_lenient", "_verdicts", "ended")
 
-    def __init__(self, context: SSL.Context, *, client: bool, server_name: str | None = None) -> None:
+    def __init__(
+        self, context: SSL.Context, *, client: bool, server_name: str | None = None, staple: bool = False
+    ) -> None:
         """Start a connection of `context`; `server_name` is the client's SNI (RFC 6066), None sends none.
+
+        `staple` asks the server for an OCSP answer (the context then has a callback that takes it).
 
         Raises `HandshakeError` for what cannot be a server name.
         """
@@ -54,6 +59,8 @@ class TlsEngine:
             connection.set_connect_state()
             if server_name:
                 connection.set_tlsext_host_name(_host_name(server_name))
+            if staple:
+                connection.request_ocsp()
         else:
             connection.set_accept_state()
         self._connection = connection
@@ -134,6 +141,21 @@ class TlsEngine:
         lines = self._verdicts.lines
         self._verdicts.lines = []
         return lines
+
+    @property
+    def function(self) -> str:
+        """SSL_accept or SSL_connect, for errors."""
+        return self._function
+
+    def evidence(self) -> Evidence:
+        """What the peer proved itself with. Call it after `handshake` returned True."""
+        connection = self._connection
+        chain = connection.get_verified_chain()
+        if not chain:
+            # A resumed session has the leaf, and the chain was verified when it began.
+            leaf = connection.get_peer_certificate()
+            chain = [] if leaf is None else [leaf]
+        return Evidence(tuple(chain), self._verdicts.stapled)
 
     def negotiated(self) -> Negotiated:
         """What the handshake agreed on. Call it after `handshake` returned True."""

@@ -39,9 +39,11 @@ MAX_HASH_COLLISIONS = 64
 
 @dataclass(slots=True)
 class Verdicts:
-    """What verification had to say about one connection; its app data in OpenSSL."""
+    """What verification had to say about one connection, and the OCSP answer that the peer stapled; its app data in
+    OpenSSL."""
 
     lines: list[tuple[Level, str]] = field(default_factory=list)
+    stapled: bytes = b""
 
 
 def verify_mode(settings: VerificationSettings) -> int:

@@ -5,7 +5,7 @@ Every failure ends here, in one place: one line that says what happened, then bo
 """
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -18,10 +18,13 @@ from gtunnel.net import resolver, sockopts
 from gtunnel.net.dial import Dialled, dial
 from gtunnel.net.legs import Leg, PlainLeg, Scratch, TlsLeg
 from gtunnel.net.names import Target
+from gtunnel.net.responders import Manner, Responders
 from gtunnel.net.transparency import Accepted
 from gtunnel.net.waiting import Wakeup
+from gtunnel.tls.engine import TlsEngine
 from gtunnel.tunnel import identity, narration
 from gtunnel.tunnel.relay import Relay
+from gtunnel.tunnel.revocation import RevokedError, inquire
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.wire.steps import Connect, StartTls, Step
@@ -29,10 +32,12 @@ from gtunnel.wire.steps import Connect, StartTls, Step
 
 @dataclass(slots=True)
 class Workplace:
-    """What the connections of one worker share: buffers, the id sequence of all workers, and who is there."""
+    """What the connections of one worker share: buffers, the id sequence of all workers, what OCSP responders said, and
+    who is there."""
 
     sequence: SharedCounter
     scratch: Scratch = field(default_factory=Scratch)
+    responders: Responders = field(default_factory=Responders)
     connections: "set[Connection]" = field(default_factory=set)
 
 
@@ -113,11 +118,30 @@ class Connection:
         else:
             self._near = leg
         try:
-            leg.handshake(service.settings.timeouts.busy)
+            leg.handshake(service.settings.timeouts.busy, self._inquiry(engine))
         finally:
-            for level, line in engine.take_verdicts():
-                self.log.write(level, line)
+            self._tell_verdicts(engine)
         narration.after_handshake(engine, self.log, client=client)
+
+    def _tell_verdicts(self, engine: TlsEngine) -> None:
+        for level, line in engine.take_verdicts():
+            self.log.write(level, line)
+
+    def _inquiry(self, engine: TlsEngine) -> Callable[[], None] | None:
+        """What has to convince us after the handshake; None where nobody is asked."""
+        service = self.service
+        inquirer = service.inquirer
+        if inquirer is None:
+            return None
+
+        def convince() -> None:
+            self._tell_verdicts(engine)
+            manner = Manner(service.settings.ocsp.seconds, service.outgoing.mark)
+            verdict = inquire(inquirer, engine.evidence(), self._workplace.responders, manner, self.log)
+            if not verdict.accepted:
+                raise RevokedError(function=engine.function)
+
+        return convince
 
     def _connect(self, step: Connect) -> None:
         service = self.service

@@ -8,7 +8,7 @@ from gtunnel.tls.ocsp.inquiry import Ask, Evidence, Inquirer, Verdict
 
 
 class RevokedError(GtunnelError):
-    """A peer that OCSP did not accept. `function` is SSL_accept or SSL_connect; the wording is what stunnel's log has."""
+    """A peer that OCSP did not accept. `function` is SSL_accept or SSL_connect; the wording is stunnel's."""
 
     template = "{function}: SSL routines::certificate verify failed"
 

@@ -17,6 +17,7 @@ from gtunnel.net.transparency import TransparencyStrategy, strategy
 from gtunnel.tls import context
 from gtunnel.tls.context import TlsContext
 from gtunnel.tls.errors import TlsSetupError
+from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.targets import Targets
 from gtunnel.wire import plain
@@ -59,6 +60,7 @@ class Service:
     targets: Targets
     outgoing: Outgoing
     negotiate: Callable[[], Negotiation]
+    inquirer: Inquirer | None
     log: Log
 
     @property
@@ -109,6 +111,7 @@ def compile_service(
             loops=loops if settings.transparency.destination else None,
         ),
         negotiate=plain.client if settings.client else plain.server,
+        inquirer=tls.inquirer,
         log=log,
     )
 

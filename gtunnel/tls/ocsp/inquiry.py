@@ -90,8 +90,8 @@ class Inquirer:
         try:
             links = self._chains.links(evidence.chain)
         except InconclusiveError as error:
-            accepted = self._without_conclusion(error, log)
-            return self._verdict(accepted, 0, evidence.chain[0], log)
+            log.write(error.level, str(error))
+            return self._verdict(self._without_conclusion(log), 0, evidence.chain[0], log)
         whole = [link.certificate for link in links]
         for link in reversed(links):
             accepted = yield from self._about(link, _Case(evidence.stapled, whole, log))
@@ -109,17 +109,17 @@ class Inquirer:
         groups = list(self._sources(link.certificate))
         if not groups and not (link.depth == 0 and case.stapled):
             return True
-        try:
-            found = yield from self._staple(link, case)
-            if found is None and not groups:
-                return True  # a staple that says nothing, where none was wanted
-            for kind, responders in groups if found is None else ():
-                found = yield from self._first(link, kind, responders, case)
-                if not found.good:
-                    break
-        except InconclusiveError as error:
-            return self._without_conclusion(error, case.log)
-        return found is None or _told(found, case.log)
+        found = yield from self._staple(link, case)
+        if found is not None:
+            return _told(found, case.log)
+        for kind, responders in groups:
+            found = yield from self._first(link, kind, responders, case)
+            if found is None:
+                if not self._without_conclusion(case.log):
+                    return False
+            elif not _told(found, case.log):
+                return False
+        return True
 
     def _sources(self, certificate: x509.Certificate) -> Iterator[tuple[str, tuple[HttpUrl | InconclusiveError, ...]]]:
         """Who is to be asked: of each group, one has to find the certificate good."""
@@ -133,11 +133,11 @@ class Inquirer:
         """What the peer's staple says of its leaf; if it brought none, one that it or another brought before."""
         if link.depth != 0 or link.issuer is None:
             return None
-        asked = question.ask(link.certificate, link.issuer, nonce=False)
-        staple = case.stapled or (yield Ask(None, asked.request, "stapled"))
-        if not staple or isinstance(staple, InconclusiveError):
-            return None
         try:
+            asked = question.ask(link.certificate, link.issuer, nonce=False)
+            staple = case.stapled or (yield Ask(None, asked.request, "stapled"))
+            if not staple or isinstance(staple, InconclusiveError):
+                return None
             found = judge(staple, asked, case.chain, self._terms, moments.now())
         except InconclusiveError as error:
             case.log.write(Level.WARNING, f"{error} (stapled by the peer)")
@@ -148,32 +148,32 @@ class Inquirer:
 
     def _first(
         self, link: Link, kind: str, responders: tuple[HttpUrl | InconclusiveError, ...], case: "_Case"
-    ) -> Steps[Judgement]:
-        """The first conclusive answer. Raises `InconclusiveError`, the last one's."""
-        if link.issuer is None:
-            raise InconclusiveError(reason="the certificate's issuer is not known")
-        last = InconclusiveError(reason="no responder")
+    ) -> Steps[Judgement | None]:
+        """The first conclusive answer, if there is one."""
         for url in responders:
-            if isinstance(url, InconclusiveError):
-                last = url
-                continue
-            asked = question.ask(link.certificate, link.issuer, nonce=self._settings.nonce)
-            answer = yield Ask(url, asked.request, kind)
             try:
-                if isinstance(answer, InconclusiveError):
-                    raise answer
-                found = judge(answer, asked, case.chain, self._terms, moments.now())
+                return (yield from self._once(link, kind, url, case))
             except InconclusiveError as error:
                 case.log.write(error.level, str(error))
-                last = error
-                continue
-            yield from _keep(url, asked, answer, found)
-            return found
-        raise last
+        return None
 
-    def _without_conclusion(self, error: InconclusiveError, log: Log) -> bool:
+    def _once(self, link: Link, kind: str, url: HttpUrl | InconclusiveError, case: "_Case") -> Steps[Judgement]:
+        """One responder's answer. Raises `InconclusiveError`."""
+        if isinstance(url, InconclusiveError):
+            raise url
+        if link.issuer is None:
+            raise InconclusiveError(reason=f"the certificate's issuer is not known (depth={link.depth})")
+        asked = question.ask(link.certificate, link.issuer, nonce=self._settings.nonce)
+        answer = yield Ask(url, asked.request, kind)
+        if isinstance(answer, InconclusiveError):
+            raise answer
+        found = judge(answer, asked, case.chain, self._terms, moments.now())
+        yield from _keep(url, asked, answer, found)
+        return found
+
+    def _without_conclusion(self, log: Log) -> bool:
         if self._settings.require:
-            log.write(Level.ERR, f"{error}: OCSP: Rejected (OCSPrequire = yes)")
+            log.write(Level.ERR, "OCSP: Rejected (OCSPrequire = yes)")
             return False
         log.write(Level.NOTICE, "OCSP: Accepted (OCSPrequire = no)")
         return True

@@ -42,6 +42,12 @@ MAX_EMBEDDED_CERTIFICATES: Final = 16
 # How far the responder's clock and ours may differ.
 LEEWAY: Final = datetime.timedelta(minutes=5)
 
+# What reading rubbish ends with: in cryptography, and in OpenSSL, which reads the certificates of an answer once more.
+_UNREADABLE: Final = (
+    *(ValueError, TypeError, KeyError, OverflowError),
+    *(UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, crypto.Error),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
@@ -77,7 +83,7 @@ def judge(answer: bytes, question: Question, chain: Sequence[x509.Certificate], 
         raise InconclusiveError(reason=f"an answer of {len(answer)} bytes is none")
     try:
         return _judge(answer, question, chain, terms, now)
-    except (ValueError, TypeError, KeyError, UnsupportedAlgorithm, OverflowError, x509.DuplicateExtension) as error:
+    except _UNREADABLE as error:
         raise InconclusiveError(reason=f"the answer cannot be read: {error}") from error
 
 

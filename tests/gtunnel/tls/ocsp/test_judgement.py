@@ -1,7 +1,5 @@
 from functools import cache
 
-from functools import cache
-
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -28,7 +26,7 @@ def test_the_issuers_own_answer_counts() -> None:
 
 
 @pytest.mark.parametrize("by_key", [True, False], ids=["by key", "by name"])
-@pytest.mark.parametrize("algorithm", [hashes.SHA1(), hashes.SHA256()], ids=["SHA-1", "SHA-256"])
+@pytest.mark.parametrize("algorithm", [Saying().algorithm, hashes.SHA256()], ids=["SHA-1", "SHA-256"])
 def test_a_delegates_answer_counts(by_key: bool, algorithm: hashes.HashAlgorithm) -> None:
     here = world()
     delegate = signer(here.sub)
@@ -192,8 +190,7 @@ def outcome(data: bytes, *flags: OcspFlag) -> Judgement | None:
     """Judged, or refused: nothing else."""
     try:
         return judged(data, *flags)
-    except InconclusiveError as error:
-        assert str(error).startswith("OCSP: ")
+    except InconclusiveError:
         return None
 
 
