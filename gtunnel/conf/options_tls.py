@@ -84,11 +84,11 @@ CURVES = Single[str | None](
     aliases=("curve",),
     scope=Scope.SERVICE,
     parse=groups,
-    default=DEFAULT_CURVES,
+    default=None,
     metavar="LIST",
     help="groups for the key exchange, the favourite first",
     since="stunnel 5.50",
-    default_text=DEFAULT_CURVES,
+    default_text=f"{DEFAULT_CURVES} (after X25519MLKEM768 where OpenSSL has it)",
 )
 KEY = Single[str | None](
     name="key",

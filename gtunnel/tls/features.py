@@ -5,7 +5,7 @@ import OpenSSL
 from OpenSSL import SSL
 
 from gtunnel.tls.errors import OpensslUnfitError
-from gtunnel.tls.openssl import binding
+from gtunnel.tls.openssl import binding, options
 
 
 def demand() -> None:
@@ -30,7 +30,7 @@ def built_with() -> str:
 
 def option_names() -> tuple[str, ...]:
     """The names that `options =` takes, sorted."""
-    return tuple(binding.option_numbers())
+    return tuple(options.numbers())
 
 
 def _text(item: int) -> str:

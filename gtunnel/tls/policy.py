@@ -5,10 +5,15 @@ from functools import partial
 
 from OpenSSL import SSL
 
+from gtunnel.conf.options_tls import DEFAULT_CURVES
 from gtunnel.conf.settings import TlsSettings, TlsVersion
 from gtunnel.tls.errors import TlsSetupError, openssl_reason
-from gtunnel.tls.openssl import binding
+from gtunnel.tls.openssl import binding, options
 from gtunnel.tls.setup import take_all
+
+# The default where OpenSSL has the post-quantum hybrid (3.5 and newer). A client sends key shares for the two that are
+# marked, so that a server without the hybrid needs no further round trip.
+_HYBRID_GROUPS = f"*X25519MLKEM768:*{DEFAULT_CURVES}"
 
 _VERSIONS = {
     TlsVersion.ALL: 0,
@@ -40,33 +45,44 @@ def _set_version(setter: Callable[[int], None], option: str, version: TlsVersion
 
 
 def _set_options(context: SSL.Context, tls: TlsSettings) -> None:
-    known = {name.lower(): bits for name, bits in binding.option_numbers().items()}
-    own = context.set_options(0)
-    take_all(*(partial(_refuse_option, name, enabled, known.get(name.lower()), own) for name, enabled in tls.options))
-    wanted = 0
+    known = {name.lower(): bits for name, bits in options.numbers().items()}
+    take_all(*(partial(_demand_option, name, enabled, known) for name, enabled in tls.options))
+    own = options.get(context)
+    wanted = own
     for name, enabled in tls.options:
         bits = known[name.lower()]
         wanted = wanted | bits if enabled else wanted & ~bits
-    context.set_options(wanted)
+    surplus = own & ~wanted
+    if surplus and not options.can_clear():
+        # Better to refuse than to pretend.
+        reason = "OpenSSL sets it itself, and the bindings of this build cannot clear it (docs/debian.md)"
+        take_all(
+            *(
+                partial(_refuse_option, name, enabled, reason)
+                for name, enabled in tls.options
+                if not enabled and known[name.lower()] & surplus
+            )
+        )
+    options.set_(context, wanted)
+    if surplus:
+        options.clear(context, surplus)
 
 
-def _refuse_option(name: str, enabled: bool, bits: int | None, own: int) -> None:
-    """Refuse what cannot be done; `own` are the options that OpenSSL sets itself."""
-    reason = None
-    if bits is None:
-        reason = "this OpenSSL has no such option (see -options)"
-    elif not enabled and own & bits:
-        # SSL_CTX_clear_options is not bound: better to refuse than to pretend.
-        reason = "OpenSSL sets it itself; it cannot be cleared here"
-    if reason is not None:
-        value = name if enabled else f"-{name}"
-        raise TlsSetupError(option="options", value=value, reason=reason, parsed=(name, enabled))
+def _demand_option(name: str, enabled: bool, known: dict[str, int]) -> None:
+    if name.lower() not in known:
+        _refuse_option(name, enabled, "this OpenSSL has no such option (see -options)")
+
+
+def _refuse_option(name: str, enabled: bool, reason: str) -> None:
+    value = name if enabled else f"-{name}"
+    raise TlsSetupError(option="options", value=value, reason=reason, parsed=(name, enabled))
 
 
 def _set_ciphers(context: SSL.Context, tls: TlsSettings) -> None:
-    # At the end of the list, because DEFAULT works only as its first word (openssl-ciphers(1)). A level in `ciphers`
-    # itself wins over `securityLevel`, as in stunnel.
-    level = "" if "@SECLEVEL=" in tls.ciphers else f":@SECLEVEL={tls.security_level}"
+    # A level in `ciphers` itself wins over `securityLevel`, as in stunnel. Where the level cannot be set by itself it
+    # goes to the end of the list, because DEFAULT works only as its first word (openssl-ciphers(1)).
+    native = binding.set_security_level(context, tls.security_level)
+    level = "" if native or "@SECLEVEL=" in tls.ciphers else f":@SECLEVEL={tls.security_level}"
     try:
         context.set_cipher_list(f"{tls.ciphers}{level}".encode())
     except SSL.Error as error:
@@ -83,5 +99,8 @@ def _set_ciphersuites(context: SSL.Context, tls: TlsSettings) -> None:
 
 
 def _set_curves(context: SSL.Context, tls: TlsSettings) -> None:
-    if tls.curves is not None and not binding.set_groups(context, tls.curves):
+    if tls.curves is None:
+        if not binding.set_groups(context, _HYBRID_GROUPS):
+            binding.set_groups(context, DEFAULT_CURVES)
+    elif not binding.set_groups(context, tls.curves):
         raise TlsSetupError(option="curves", value=tls.curves, reason="Invalid groups list in 'curves'")

@@ -12,24 +12,17 @@ from OpenSSL import SSL
 from OpenSSL._util import exception_from_error_queue, ffi, lib
 from OpenSSL.crypto import X509
 
-from gtunnel.tls.openssl import native
+from gtunnel.tls.openssl import native, options
 
-_OPTION_PREFIX = "SSL_OP_"
 # x509_vfy.h. Not in the bindings' list; the value is part of OpenSSL's ABI.
 _NO_CHECK_TIME = 0x200000
 # ssl.h: SSL_CTX_set1_groups_list is a macro around SSL_CTX_ctrl with this.
 _CTRL_SET_GROUPS_LIST: Final = 92
 
 
-def option_numbers() -> dict[str, int]:
-    """Every `SSL_OP_` name that this build knows, without the prefix, and its bits."""
-    names = (name for name in dir(lib) if name.startswith(_OPTION_PREFIX))
-    return {name.removeprefix(_OPTION_PREFIX): int(getattr(lib, name)) for name in sorted(names)}
-
-
 def has_option(connection: SSL.Connection, name: str) -> bool:
     """Whether an `SSL_OP_` option is set (SSL_get_options); False for one that this build has not got."""
-    return bool(lib.SSL_get_options(connection._ssl) & getattr(lib, _OPTION_PREFIX + name, 0))
+    return bool(lib.SSL_get_options(connection._ssl) & options.numbers().get(name, 0))
 
 
 def can_set_groups() -> bool:
@@ -54,6 +47,14 @@ def set_ciphersuites(context: SSL.Context, suites: str) -> None:
     """Set the cipher suites of TLS 1.3 (SSL_CTX_set_ciphersuites). Raises `SSL.Error`."""
     if lib.SSL_CTX_set_ciphersuites(context._context, suites.encode()) != 1:
         exception_from_error_queue(SSL.Error)
+
+
+def set_security_level(context: SSL.Context, level: int) -> bool:
+    """SSL_CTX_set_security_level; False if it cannot be called here (a cipher list can say @SECLEVEL instead)."""
+    function = native.function("SSL_CTX_set_security_level", None, c_void_p, c_int)
+    if function is not None:
+        function(native.pointer(context._context), level)
+    return function is not None
 
 
 def session_reused(connection: SSL.Connection) -> bool:

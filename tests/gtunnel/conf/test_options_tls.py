@@ -1,6 +1,6 @@
 import pytest
 
-from gtunnel.conf.options_tls import DEFAULT_CIPHERS, DEFAULT_CIPHERSUITES, DEFAULT_CURVES
+from gtunnel.conf.options_tls import DEFAULT_CIPHERS, DEFAULT_CIPHERSUITES
 from gtunnel.conf.settings import TlsVersion
 from tests.gtunnel.conf.samples import CLIENT, SERVER, client, reasons, server
 
@@ -8,7 +8,7 @@ from tests.gtunnel.conf.samples import CLIENT, SERVER, client, reasons, server
 def test_what_nothing_is_said_about() -> None:
     tls = client().tls
     assert (tls.cert, tls.key, tls.sni) == (None, None, None)
-    assert (tls.ciphers, tls.ciphersuites, tls.curves) == (DEFAULT_CIPHERS, DEFAULT_CIPHERSUITES, DEFAULT_CURVES)
+    assert (tls.ciphers, tls.ciphersuites, tls.curves) == (DEFAULT_CIPHERS, DEFAULT_CIPHERSUITES, None)
     assert (tls.version_min, tls.version_max) == (TlsVersion.TLSV1, TlsVersion.ALL)
     assert tls.security_level == 2
     assert tls.options == (("NO_SSLv2", True), ("NO_SSLv3", True))

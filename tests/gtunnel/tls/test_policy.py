@@ -4,9 +4,11 @@
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from OpenSSL import SSL
 
 from gtunnel.tls import context
 from gtunnel.tls.errors import TlsSetupError
+from gtunnel.tls.openssl import binding, options
 from tests.gtunnel.tls.pairs import Meeting, client, met, presenting, server, service
 from tests.support.certificates import Identity, Pki
 
@@ -107,14 +109,57 @@ def test_the_security_level_judges_certificates(pki: Pki) -> None:
     met(client(), server(*presenting(pki.server_rsa), "securityLevel = 2"))
 
 
-def test_an_option_that_this_openssl_has_not_got_is_named(pki: Pki) -> None:
+def test_an_option_that_this_openssl_has_not_got_is_named(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {name: bits for name, bits in options.numbers().items() if name != "CISCO_ANYCONNECT"}
+    monkeypatch.setattr(options, "numbers", lambda: known)
     text = refusal(*presenting(pki.server), "options = CISCO_ANYCONNECT")
     assert text == "options = CISCO_ANYCONNECT: this OpenSSL has no such option (see -options)"
 
 
-def test_an_option_that_openssl_sets_itself_cannot_be_cleared_silently(pki: Pki) -> None:
-    text = refusal(*presenting(pki.server), "options = -NO_COMPRESSION")
-    assert text == "options = -NO_COMPRESSION: OpenSSL sets it itself; it cannot be cleared here"
+def test_an_option_that_openssl_sets_itself_is_really_cleared_or_refused(pki: Pki) -> None:
+    lines = (*presenting(pki.server), "options = -ENABLE_MIDDLEBOX_COMPAT", "options = -NO_TICKET")
+    if options.can_clear():
+        built = context.build(service(*lines)).context
+        assert not options.get(built) & options.numbers()["ENABLE_MIDDLEBOX_COMPAT"]
+    else:
+        why = "OpenSSL sets it itself, and the bindings of this build cannot clear it (docs/debian.md)"
+        assert refusal(*lines) == f"options = -ENABLE_MIDDLEBOX_COMPAT: {why}"
+
+
+def test_an_option_that_is_cleared_and_set_again_is_set(pki: Pki) -> None:
+    lines = ("options = -ENABLE_MIDDLEBOX_COMPAT", "options = ENABLE_MIDDLEBOX_COMPAT")
+    built = context.build(service(*presenting(pki.server), *lines)).context
+    assert options.get(built) & options.numbers()["ENABLE_MIDDLEBOX_COMPAT"]
+
+
+@pytest.mark.parametrize("bits", ["ENABLE_KTLS", "PRIORITIZE_CHACHA", "ALL"])
+def test_options_that_no_bindings_list_are_set(pki: Pki, bits: str) -> None:
+    built = context.build(service(*presenting(pki.server), f"options = {bits}")).context
+    assert options.get(built) & options.numbers()[bits] == options.numbers()[bits]
+
+
+def test_an_option_known_by_its_bit_does_what_it_says(pki: Pki) -> None:
+    # A client that likes ChaCha20 best gets it, although the server prefers AES.
+    theirs = ("options = CIPHER_SERVER_PREFERENCE", "options = PRIORITIZE_CHACHA")
+    ours = "ciphersuites = TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
+    assert met(client(ours), server(*presenting(pki.server), *theirs)).client.negotiated().cipher == (
+        "TLS_CHACHA20_POLY1305_SHA256"
+    )
+    assert met(client(ours), server(*presenting(pki.server), theirs[0])).client.negotiated().cipher == (
+        "TLS_AES_256_GCM_SHA384"
+    )
+
+
+def test_the_default_prefers_the_post_quantum_hybrid_where_there_is_one(pki: Pki) -> None:
+    group = met(client(), server(*presenting(pki.server))).server.negotiated().group
+    hybrid = binding.set_groups(SSL.Context(SSL.TLS_METHOD), "X25519MLKEM768")
+    assert group in ({"X25519MLKEM768"} if hybrid else {"x25519", "X25519", None})
+
+
+@pytest.mark.parametrize("group", ["X25519", "P-256"])
+def test_a_peer_without_the_hybrid_is_served(pki: Pki, group: str) -> None:
+    met(client(f"curves = {group}"), server(*presenting(pki.server)))
+    met(client(), server(*presenting(pki.server), f"curves = {group}"))
 
 
 def test_a_ticket_is_not_sent_where_tickets_are_off(pki: Pki) -> None:

@@ -1,20 +1,14 @@
 """What OpenSSL does behind the private bindings, on this machine's build."""
 
+import ctypes
+
 import pytest
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 
-from gtunnel.tls.openssl import binding
+from gtunnel.tls.openssl import binding, native
 from tests.gtunnel.tls.pairs import client, met, presenting, server
 from tests.support.certificates import Pki
-
-
-def test_options_have_distinct_names_and_known_bits() -> None:
-    numbers = binding.option_numbers()
-    assert numbers["NO_TLSv1_2"] == SSL.OP_NO_TLSv1_2
-    assert numbers["NO_TICKET"] == SSL.OP_NO_TICKET
-    assert list(numbers) == sorted(numbers)
-    assert len({name.lower() for name in numbers}) == len(numbers)
 
 
 def test_an_option_of_a_connection() -> None:
@@ -29,6 +23,13 @@ def test_an_option_of_a_connection() -> None:
 @pytest.mark.parametrize(("groups", "taken"), [("X25519", True), ("P-256:P-384", True), ("NO-SUCH", False)])
 def test_groups_are_taken_or_refused(groups: str, *, taken: bool) -> None:
     assert binding.set_groups(SSL.Context(SSL.TLS_METHOD), groups) is taken
+
+
+def test_a_security_level_is_set_or_said_to_be_impossible() -> None:
+    context = SSL.Context(SSL.TLS_METHOD)
+    assert binding.set_security_level(context, 3) is native.SHARED
+    level = native.function("SSL_CTX_get_security_level", ctypes.c_int, ctypes.c_void_p)
+    assert level is None or level(native.pointer(context._context)) == 3
 
 
 def test_a_refusal_leaves_no_error_behind() -> None:
