@@ -17,7 +17,8 @@ REVOKED = Saying(status=ocsp.OCSPCertStatus.REVOKED)
 UNKNOWN = Saying(status=ocsp.OCSPCertStatus.UNKNOWN)
 SILENCE = InconclusiveError(reason="responder: silence")
 
-Answers = Mapping[str, "bytes | InconclusiveError | Callable[[bytes], bytes]"]
+Said = bytes | InconclusiveError | Callable[[bytes], bytes]
+Answers = Mapping[str, Said]
 
 
 class Inquiry:
@@ -121,12 +122,16 @@ def test_the_configured_responder_is_asked_about_all_and_has_to_agree_with_the_o
         return next(value for holder, value in said.items() if holder.certificate.serial_number == number)
 
     lines = f"OCSP = {CONFIGURED}\nOCSPaia = yes"
-    configured: Answers = {CONFIGURED: both}
-    inquiry = Inquiry(lines, {**configured, **good()}, *whole())
+    def answers(configured: Said, **changed: bytes | InconclusiveError) -> Answers:
+        merged: dict[str, Said] = {CONFIGURED: configured}
+        merged.update(good(**changed))
+        return merged
+
+    inquiry = Inquiry(lines, answers(both), *whole())
     assert inquiry.verdict.accepted
     assert [line.split()[0] for line in inquiry.asked] == ["configured", "AIA", "configured", "AIA"]
-    assert not Inquiry(lines, {CONFIGURED: SILENCE, **good()}, *whole()).verdict.accepted
-    assert not Inquiry(lines, {**configured, **good(a=SILENCE)}, *whole()).verdict.accepted
+    assert not Inquiry(lines, answers(SILENCE), *whole()).verdict.accepted
+    assert not Inquiry(lines, answers(both, a=SILENCE), *whole()).verdict.accepted
 
 
 def test_one_of_several_named_responders_is_enough() -> None:
