@@ -138,7 +138,8 @@ def test_one_of_several_named_responders_is_enough() -> None:
     here = world()
     urls = [f"http://127.0.0.1:1/{name}" for name in "xyz"]
     leaf = issue(here.root, "three", responders=urls)
-    answers = dict(zip(urls, [SILENCE, answer(leaf, here.root), SILENCE], strict=True))
+    said: list[Said] = [SILENCE, answer(leaf, here.root), SILENCE]
+    answers: dict[str, Said] = dict(zip(urls, said, strict=True))
     inquiry = Inquiry("OCSPaia = yes", answers, leaf, here.root)
     assert inquiry.verdict.accepted
     assert len(inquiry.asked) == 2
