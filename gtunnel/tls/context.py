@@ -9,12 +9,13 @@ from functools import partial
 from OpenSSL import SSL
 
 from gtunnel.conf.settings import ServiceSettings
-from gtunnel.tls.credentials import set_identity
+from gtunnel.tls.credentials import set_identity, set_key_exchange
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tls.ocsp.stapling import inquirer, take_staples, takes_staples
 from gtunnel.tls.policy import set_policy
 from gtunnel.tls.setup import take_all
+from gtunnel.tls.site import Site
 from gtunnel.tls.trust import set_verification
 
 # OpenSSL takes 32 bytes of context; it only has to differ between services that verify differently.
@@ -47,15 +48,16 @@ class TlsContext:
         return None if not name or _is_literal(name) else name
 
 
-def build(service: ServiceSettings) -> TlsContext:
+def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
     """Compile a service's TLS settings. Reads the certificate files. Raises `TlsSetupError` with all that is wrong."""
-    tls = service.tls
+    tls, site = service.tls, site or Site()
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     take_all(
         # The security level first: certificates are judged by it when they are loaded.
         partial(set_policy, context, tls),
-        partial(set_identity, context, tls),
+        partial(set_identity, context, tls, site),
+        *(() if service.client else (partial(set_key_exchange, context, tls, site),)),
         partial(set_verification, context, service.verification, server=not service.client),
     )
     context.set_session_id(service.name.encode()[:_SESSION_CONTEXT_BYTES])

@@ -1,6 +1,6 @@
 """What TLS can fail with, once OpenSSL's error queue has been read."""
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from gtunnel.errors import GtunnelError
 
@@ -67,7 +67,7 @@ class TlsTruncatedError(TlsStreamError):
     template = "{function}: SSL routines::unexpected eof while reading (no close_notify: the data may be truncated)"
 
 
-def openssl_reason(error: SSL.Error) -> str:
+def openssl_reason(error: SSL.Error | crypto.Error) -> str:
     """OpenSSL's own words for why something could not be set up. The first entry of its queue is the cause; what was
     pushed later tells which layers it passed through."""
     queue = _queue(error)
@@ -83,7 +83,7 @@ def protocol_reason(error: SSL.Error) -> str:
     return _text(next((entry for entry in queue if entry[0] == PROTOCOL), queue[0])) if queue else _other(error)
 
 
-def _queue(error: SSL.Error) -> list[tuple[str, str, str]]:
+def _queue(error: SSL.Error | crypto.Error) -> list[tuple[str, str, str]]:
     queue = error.args[0] if error.args else None
     return queue if isinstance(queue, list) else []
 
@@ -93,5 +93,5 @@ def _text(entry: tuple[str, str, str]) -> str:
     return f"{library or PROTOCOL}:{function}:{reason or 'unknown reason'}"
 
 
-def _other(error: SSL.Error) -> str:
+def _other(error: SSL.Error | crypto.Error) -> str:
     return str(error.args[-1]) if isinstance(error, SSL.SysCallError) else "protocol error"

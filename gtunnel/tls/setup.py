@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gtunnel.tls.errors import TlsSetupError, TlsSeveralSetupError
+from gtunnel.tls.site import Site
 
 
 def take_all(*steps: Callable[[], None]) -> None:
@@ -25,9 +26,15 @@ def take_all(*steps: Callable[[], None]) -> None:
         errors.clear()
 
 
-def read_file(option: str, file: str) -> bytes:
+def read_file(option: str, file: str, site: Site | None = None) -> bytes:
     """A file that an option names. Raises `TlsSetupError`."""
     try:
         return Path(file).read_bytes()
     except OSError as error:
-        raise TlsSetupError(option=option, value=file, reason=error.strerror or error) from error
+        raise unreadable(option, file, error, site or Site()) from error
+
+
+def unreadable(option: str, file: str, error: OSError, site: Site) -> TlsSetupError:
+    """What to say of a file that the kernel does not give us."""
+    hint = site.hint if isinstance(error, FileNotFoundError | NotADirectoryError) else ""
+    return TlsSetupError(option=option, value=file, reason=f"{error.strerror or error}{hint}")

@@ -49,36 +49,61 @@ class Wish:
     ips: Sequence[str] = ()
     emails: Sequence[str] = ()
     client: bool = False
+    both: bool = False  # for servers and clients
     expired: bool = False
     algorithm: str = "ec"  # or "rsa"
 
 
 class Authority:
-    """A certificate authority. `ca_file` is its certificate, for CAfile and trust stores."""
+    """A certificate authority. `ca_file` is its certificate, for CAfile and trust stores.
 
-    def __init__(self, directory: Path, name: str) -> None:
+    With an `issuer` it is an intermediate one, whose issuer's certificate comes along in the chains.
+    """
+
+    def __init__(self, directory: Path, name: str, issuer: "Authority | None" = None) -> None:
         self._directory = directory
         self._name = name
+        self._issuer = issuer
         self._key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(name), _name(name), self._key, expired=False)
+        builder = _builder(_name(name), _name(issuer._name if issuer else name), self._key, expired=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         builder = builder.add_extension(_key_usage(ca=True), critical=True)
         identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         builder = builder.add_extension(identifier, critical=False)
-        self.certificate = builder.sign(self._key, hashes.SHA256())
+        if issuer is not None:
+            builder = builder.add_extension(_issued_by(issuer._key), critical=False)
+        self.certificate = builder.sign((issuer or self)._key, hashes.SHA256())
         self.ca_file = directory / f"{name}-ca.pem"
         self.ca_file.write_bytes(_pem(self.certificate))
         self._issued = 0
+        self._lists = 0
 
     def issue(self, wish: Wish) -> Identity:
         """Make a key and a certificate for it."""
         key = _new_key(wish.algorithm)
         builder = _leaf(wish, _name(self._name), key)
-        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        certificate = builder.add_extension(issuer, critical=False).sign(self._key, hashes.SHA256())
+        certificate = builder.add_extension(_issued_by(self._key), critical=False).sign(self._key, hashes.SHA256())
         self._issued += 1
         stem = self._directory / f"{self._name}-{self._issued}-{wish.algorithm}"
-        return _write(stem, certificate, key, _pem(self.certificate))
+        return _write(stem, certificate, key, self._chain)
+
+    def revocations(self, *revoked: x509.Certificate, start: int = -1, end: int = 30) -> bytes:
+        """A revocation list in PEM. `start` and `end` say in how many days it begins and ceases to hold."""
+        now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(_name(self._name))
+        builder = builder.last_update(now + start * _DAY).next_update(now + end * _DAY)
+        self._lists += 1
+        builder = builder.add_extension(x509.CRLNumber(self._lists), critical=False)
+        builder = builder.add_extension(_issued_by(self._key), critical=False)
+        for certificate in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number)
+            builder = builder.add_revoked_certificate(entry.revocation_date(now - _DAY).build())
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def _chain(self) -> bytes:
+        """Its certificate and those of its issuers."""
+        return _pem(self.certificate) + (self._issuer._chain if self._issuer is not None else b"")
 
     @cached_property
     def ca_directory(self) -> Path:
@@ -174,12 +199,17 @@ def _leaf(wish: Wish, issuer: x509.Name, key: Key) -> x509.CertificateBuilder:
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_key_usage(ca=False), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    usage = ExtendedKeyUsageOID.CLIENT_AUTH if wish.client else ExtendedKeyUsageOID.SERVER_AUTH
-    builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    usages = [ExtendedKeyUsageOID.CLIENT_AUTH] if wish.client or wish.both else []
+    usages += [ExtendedKeyUsageOID.SERVER_AUTH] if not wish.client else []
+    builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in wish.dns]
     names += [x509.IPAddress(ipaddress.ip_address(address)) for address in wish.ips]
     names += [x509.RFC822Name(email) for email in wish.emails]
     return builder.add_extension(x509.SubjectAlternativeName(names), critical=False) if names else builder
+
+
+def _issued_by(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
 
 
 def _key_usage(*, ca: bool) -> x509.KeyUsage:
