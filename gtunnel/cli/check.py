@@ -92,10 +92,14 @@ def _compile(configuration: Configuration, found: _Findings) -> None:
     """Do what a start does before it binds: certificates, rights, and names to connect to."""
     from gtunnel.daemon import generation
     from gtunnel.daemon.log import Journal
+    from gtunnel.daemon.terminal import ask
     from gtunnel.net.loops import LoopGuard
+    from gtunnel.tls.passphrases import Passphrases
+    from gtunnel.tls.site import Site
 
     try:
-        generation.compile_services(configuration, LoopGuard(), Journal(()), found)
+        site = Site(Passphrases(ask), configuration.process.chroot)
+        generation.compile_services(configuration, LoopGuard(), Journal(()), found, site)
     except generation.GenerationError as error:
         # The last line only says that there were others.
         found.errors.remove(str(error))

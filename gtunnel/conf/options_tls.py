@@ -58,7 +58,7 @@ CERT = Single[str | None](
     parse=path,
     default=None,
     metavar="FILE",
-    help="our certificate and its chain (PEM)",
+    help="our certificate and its chain (PEM), or with its key as well (PKCS#12)",
 )
 CIPHERS = Single(
     name="ciphers",

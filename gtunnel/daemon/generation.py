@@ -19,7 +19,8 @@ from gtunnel.net import listen, sockopts
 from gtunnel.net.errors import ListenError
 from gtunnel.net.listen import ListenerSpec, ListeningSocket
 from gtunnel.net.loops import LoopGuard
-from gtunnel.tunnel.service import Service, ServiceError, compile_service
+from gtunnel.tls.site import Site
+from gtunnel.tunnel.service import Building, Service, ServiceError, compile_service
 
 
 class GenerationError(GtunnelError):
@@ -63,8 +64,11 @@ class Generation:
         return tuple(binding.listening for binding in self.bindings)
 
 
-def compile_services(configuration: Configuration, loops: LoopGuard, journal: Journal, log: Log) -> tuple[Service, ...]:
+def compile_services(
+    configuration: Configuration, loops: LoopGuard, journal: Journal, log: Log, site: Site | None = None
+) -> tuple[Service, ...]:
     """Compile all services. Raises `GenerationError` after logging every problem."""
+    building = Building(log, site or Site())
     services: list[Service] = []
     failed = False
     for settings in configuration.services:
@@ -77,7 +81,7 @@ def compile_services(configuration: Configuration, loops: LoopGuard, journal: Jo
         try:
             service_log = JournalLog(journal, settings.log.level)
             net = configuration.net if configuration.marks_sockets else None
-            services.append(compile_service(settings, net, loops, service_log, log))
+            services.append(compile_service(settings, net, loops, service_log, building))
         except ServiceError as error:
             problems += map(str, error.problems)
         for problem in problems:

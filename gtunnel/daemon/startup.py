@@ -23,12 +23,15 @@ from gtunnel.daemon.detach import Detached, detach
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.log import FileSink, Journal, JournalLog, StartupLog, connect_syslog
 from gtunnel.daemon.pidfile import PidFile
-from gtunnel.daemon.supervisor import Supervisor, start_journal
+from gtunnel.daemon.supervisor import Anew, Supervisor, start_journal
+from gtunnel.daemon.terminal import ask
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net.limits import raise_descriptor_limit
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tls import features
+from gtunnel.tls.passphrases import Passphrases
+from gtunnel.tls.site import Site
 from gtunnel.version import VERSION
 
 Load = Callable[[], Configuration]
@@ -49,7 +52,10 @@ def run(load: Load, source: str) -> int:
         features.demand()
         configuration = load_logged(log)
         identity = privileges.look_up(configuration.process)
-        services = generations.compile_services(configuration, LoopGuard(), journal, log)
+        passphrases = Passphrases(ask)
+        chroot = configuration.process.chroot
+        services = generations.compile_services(configuration, LoopGuard(), journal, log, Site(passphrases, chroot))
+        passphrases.ask_no_more()
         log.write(Level.NOTICE, "Configuration successful")
         generation = generations.bind(configuration, services, None, log)
         preload()
@@ -64,7 +70,8 @@ def run(load: Load, source: str) -> int:
         generation.close_all_but(())
         return _complain(log, error)
     log.replay(JournalLog(journal, configuration.log.level))
-    supervisor = Supervisor(load_logged, generation, journal, descriptors=descriptors)
+    anew = Anew(load_logged, Site(passphrases, chroot, confined=True))
+    supervisor = Supervisor(anew, generation, journal, descriptors=descriptors)
     return _serve(supervisor, detached, pid_file, generation)
 
 

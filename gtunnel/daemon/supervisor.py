@@ -7,6 +7,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
@@ -19,6 +20,7 @@ from gtunnel.daemon.log import DescriptorSink, Journal, JournalLog, LogFileError
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net.loops import LoopGuard
+from gtunnel.tls.site import Site
 from gtunnel.tunnel.shared import SharedCounter
 
 # A worker that dies at once is not hired again at once: a second, then twice as long each time, up to this.
@@ -27,14 +29,20 @@ _SHORT_LIFE_SECONDS: Final = 1.0
 STANDARD_ERROR: Final = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Anew:
+    """What a reload begins with: how to read the configuration, and where contexts are built (with which secrets)."""
+
+    load: Callable[[Log], Configuration]
+    site: Site
+
+
 class Supervisor:
     """Runs a generation until a signal ends it or replaces the generation."""
 
-    def __init__(
-        self, load: Callable[[Log], Configuration], generation: Generation, journal: Journal, *, descriptors: int
-    ) -> None:
-        """`load` reads the configuration anew (on SIGHUP); `descriptors` is the limit of each worker."""
-        self._load = load
+    def __init__(self, anew: Anew, generation: Generation, journal: Journal, *, descriptors: int) -> None:
+        """`anew` is for SIGHUP; `descriptors` is the limit of each worker."""
+        self._anew = anew
         self._generation = generation
         self._journal = journal
         # `foreground` is not reloaded (manual, SIGNALS): what the process was started with holds.
@@ -101,6 +109,7 @@ class Supervisor:
         listen on that address again.
         """
         self._after_fork()
+        self._anew.site.passphrases.forget()
         self._generation.let_go_of_all_but(generation.listening)
         if journal is not self._journal:
             self._journal.close()
@@ -160,10 +169,10 @@ class Supervisor:
         log.write(Level.INFO, "Accepting new connections")
 
     def _next_generation(self) -> tuple[Journal, Generation]:
-        configuration = self._load(self._log)
+        configuration = self._anew.load(self._log)
         loops = LoopGuard()
         journal = Journal(())
-        services = generations.compile_services(configuration, loops, journal, self._log)
+        services = generations.compile_services(configuration, loops, journal, self._log, self._anew.site)
         generation = generations.bind(configuration, services, self._generation, self._log)
         try:
             journal.become(start_journal(configuration, self._foreground))

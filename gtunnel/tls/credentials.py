@@ -1,7 +1,7 @@
 """What we present: our certificate, its chain, and its private key; and parameters for a key exchange with DHE.
 
-As in stunnel, `cert` is PEM or PKCS#12 (which brings its key along, so `key` does not matter), of repeated lines the last
-one counts, and Diffie-Hellman parameters may stand in the certificate's file.
+As in stunnel, `cert` is PEM or PKCS#12 (which brings its key along, so `key` does not matter), of repeated lines the
+last one counts, and Diffie-Hellman parameters may stand in the certificate's file.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Passphrases of private keys: asked for once, kept for reloads, and never shown.
 
-Who asks is handed in. Once the process has left its terminal, or serves, nobody is asked any more: what is known opens a
-key, or nothing does.
+Who asks is handed in. Once the process has left its terminal, or serves, nobody is asked any more: what is known opens
+a key, or nothing does.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """A service, compiled: everything that its connections share. Made by the supervisor before it forks: no gevent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gtunnel.address import HostPort, SocketAddress
 from gtunnel.conf.errors import Problem, problem_of
@@ -18,6 +18,7 @@ from gtunnel.tls import context
 from gtunnel.tls.context import TlsContext
 from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.ocsp.inquiry import Inquirer
+from gtunnel.tls.site import Site
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.targets import Targets
 from gtunnel.wire import plain
@@ -74,8 +75,16 @@ class Service:
         return tuple(ListenerSpec(endpoint, settings.sockets.accept) for endpoint in settings.accept)
 
 
+@dataclass(frozen=True, slots=True)
+class Building:
+    """What is there while services are compiled: where to tell what is to be told now, and how to get at keys."""
+
+    log: Log
+    site: Site = field(default_factory=Site)
+
+
 def compile_service(
-    settings: ServiceSettings, net: NetSettings | None, loops: LoopGuard, log: Log, building: Log | None = None
+    settings: ServiceSettings, net: NetSettings | None, loops: LoopGuard, log: Log, building: Building | None = None
 ) -> Service:
     """Build a service. Reads certificates and looks names up. `net` is given where outgoing sockets are to be marked.
 
@@ -84,10 +93,11 @@ def compile_service(
 
     Raises `ServiceError` with all that is wrong.
     """
+    building = building or Building(log)
     problems: list[Problem] = []
     tls = local = None
     try:
-        tls = context.build(settings)
+        tls = context.build(settings, building.site)
     except TlsSetupError as error:
         problems += (_tls_problem(settings, problem) for problem in error.problems)
     try:
@@ -101,7 +111,7 @@ def compile_service(
         settings=settings,
         tls=tls,
         transparency=transparency,
-        targets=Targets(settings.connect, SharedCounter().next, _PlacedLog(building or log, settings)),
+        targets=Targets(settings.connect, SharedCounter().next, _PlacedLog(building.log, settings)),
         outgoing=Outgoing(
             seconds=settings.timeouts.connect,
             options=settings.sockets.remote,

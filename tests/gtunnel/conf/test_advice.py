@@ -86,9 +86,14 @@ def test_what_is_safe_is_not(text: str) -> None:
 
 
 def test_a_key_that_others_can_read_is_told(key: Path) -> None:
-    key.chmod(0o640)
+    key.chmod(0o604)
     (text,) = texts(SERVER + f"key = {key}\n")
-    assert text == f"the private key {key} is open to more than its owner (mode 0640) (chmod 600 {key})"
+    assert text == f"Insecure file permissions on {key} (mode 0604) (chmod 600 {key})"
+
+
+def test_a_key_that_its_group_may_read_is_a_choice(key: Path) -> None:
+    key.chmod(0o640)
+    assert texts(SERVER + f"key = {key}\n") == []
 
 
 def test_a_key_of_a_stranger_is_told(key: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,6 @@ from tests.gtunnel.tls.pairs import client, met, presenting, server, service
 from tests.support import needs
 from tests.support.certificates import Authority, Identity, Pki, Wish
 
-
 PHRASE = b"correct horse"
 FORMS = [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL]
 

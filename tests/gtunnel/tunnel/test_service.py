@@ -10,7 +10,7 @@ from gtunnel.conf.settings import ServiceSettings
 from gtunnel.events import SilentLog
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.transparency import KeepDestination, Opaque
-from gtunnel.tunnel.service import Service, ServiceError, compile_service
+from gtunnel.tunnel.service import Building, Service, ServiceError, compile_service
 from gtunnel.wire.steps import Connect, StartTls
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import configuration, service
@@ -109,6 +109,6 @@ def test_an_unknown_local_name_is_a_problem_of_the_service() -> None:
 )
 def test_a_target_that_is_looked_up_later_is_told_with_its_place(lines: str, place: str) -> None:
     log = ListLog()
-    compile_service(service(f"client = yes\naccept = 1\n{lines}"), None, LoopGuard(), SilentLog(), log)
+    compile_service(service(f"client = yes\naccept = 1\n{lines}"), None, LoopGuard(), SilentLog(), Building(log))
     (text,) = log.texts
     assert text.startswith(f"{place}: Service [test]: Error resolving 'no-such-host.invalid': ")
