@@ -52,6 +52,14 @@ def groups(text: str) -> str:
     return text
 
 
+def command(text: str) -> tuple[str, str | None]:
+    """Take a command of OpenSSL and its parameter, if it has one; OpenSSL reads them."""
+    name, colon, parameter = text.partition(":")
+    if not name:
+        raise BadValueError("a command is missing")
+    return name, parameter if colon else None
+
+
 CERT = Single[str | None](
     name="cert",
     scope=Scope.SERVICE,
@@ -78,6 +86,14 @@ CIPHERSUITES = Single[str | None](
     help="cipher suites for TLS 1.3; empty for none",
     since="stunnel 5.50",
     default_text=DEFAULT_CIPHERSUITES,
+)
+CONFIG = Repeated(
+    name="config",
+    scope=Scope.SERVICE,
+    parse=command,
+    metavar="COMMAND[:PARAMETER]",
+    help="one of OpenSSL's configuration commands (SSL_CONF_cmd(3ssl))",
+    since="stunnel 5.0",
 )
 CURVES = Single[str | None](
     name="curves",
@@ -184,6 +200,7 @@ OPTIONS = (
     CERT,
     CIPHERS,
     CIPHERSUITES,
+    CONFIG,
     CURVES,
     KEY,
     KEYLOG,

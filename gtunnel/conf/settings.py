@@ -265,6 +265,7 @@ class TlsSettings:
     version_max: TlsVersion
     security_level: int
     options: tuple[tuple[str, bool], ...]
+    commands: tuple[tuple[str, str | None], ...]  # `config`, each with its parameter
     sni: str | None
     psk_secrets: str | None
     psk_identity: str | None

@@ -55,7 +55,7 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     take_all(
         # The security level first: certificates are judged by it when they are loaded.
-        partial(set_policy, context, tls),
+        partial(set_policy, context, tls, client=service.client),
         partial(set_identity, context, tls, site),
         *(() if service.client else (partial(set_key_exchange, context, tls, site),)),
         partial(set_verification, context, service.verification, server=not service.client),

@@ -7,6 +7,7 @@ from OpenSSL import SSL
 
 from gtunnel.conf.options_tls import DEFAULT_CURVES
 from gtunnel.conf.settings import TlsSettings, TlsVersion
+from gtunnel.tls.commands import set_commands
 from gtunnel.tls.errors import TlsSetupError, openssl_reason
 from gtunnel.tls.openssl import binding, options
 from gtunnel.tls.setup import take_all
@@ -25,7 +26,7 @@ _VERSIONS = {
 }
 
 
-def set_policy(context: SSL.Context, tls: TlsSettings) -> None:
+def set_policy(context: SSL.Context, tls: TlsSettings, *, client: bool) -> None:
     """Apply the settings. Raises `TlsSetupError` with all that is wrong."""
     take_all(
         partial(_set_version, context.set_min_proto_version, "sslVersionMin", tls.version_min),
@@ -34,6 +35,8 @@ def set_policy(context: SSL.Context, tls: TlsSettings) -> None:
         partial(_set_ciphers, context, tls),
         partial(_set_ciphersuites, context, tls),
         partial(_set_curves, context, tls),
+        # After all that they may say otherwise; before certificates, as in stunnel.
+        partial(set_commands, context, tls, client=client),
     )
 
 
@@ -47,15 +50,14 @@ def _set_version(setter: Callable[[int], None], option: str, version: TlsVersion
 def _set_options(context: SSL.Context, tls: TlsSettings) -> None:
     known = {name.lower(): bits for name, bits in options.numbers().items()}
     take_all(*(partial(_demand_option, name, enabled, known) for name, enabled in tls.options))
-    own = options.get(context)
-    wanted = own
+    wanted = own = options.get(context)
     for name, enabled in tls.options:
         bits = known[name.lower()]
         wanted = wanted | bits if enabled else wanted & ~bits
-    surplus = own & ~wanted
-    if surplus and not options.can_clear():
+    if not options.become(context, wanted):
         # Better to refuse than to pretend.
         reason = "OpenSSL sets it itself, and the bindings of this build cannot clear it (docs/debian.md)"
+        surplus = own & ~wanted
         take_all(
             *(
                 partial(_refuse_option, name, enabled, reason)
@@ -63,9 +65,6 @@ def _set_options(context: SSL.Context, tls: TlsSettings) -> None:
                 if not enabled and known[name.lower()] & surplus
             )
         )
-    options.set_(context, wanted)
-    if surplus:
-        options.clear(context, surplus)
 
 
 def _demand_option(name: str, enabled: bool, known: dict[str, int]) -> None:

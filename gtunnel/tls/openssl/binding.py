@@ -5,6 +5,7 @@ packages; what does not is reported as absent instead of failing at import.
 """
 
 import ipaddress
+import os
 from ctypes import c_char_p, c_int, c_long, c_void_p
 from typing import Final
 
@@ -16,6 +17,8 @@ from gtunnel.tls.openssl import native, options
 
 # x509_vfy.h. Not in the bindings' list; the value is part of OpenSSL's ABI.
 _NO_CHECK_TIME = 0x200000
+# err.h, ERR_SYSTEM_FLAG: the rest of the number is an errno.
+_SYSTEM_ERROR: Final = 0x80000000
 # ssl.h: SSL_CTX_set1_groups_list is a macro around SSL_CTX_ctrl with this.
 _CTRL_SET_GROUPS_LIST: Final = 92
 
@@ -35,8 +38,8 @@ def set_groups(context: SSL.Context, groups: str) -> bool:
     if hasattr(lib, "SSL_CTX_set1_curves_list"):
         taken = bool(lib.SSL_CTX_set1_curves_list(context._context, groups.encode()) == 1)
     else:
-        control = native.function("SSL_CTX_ctrl", c_long, c_void_p, c_int, c_long, c_char_p)
-        assert control is not None  # noqa: S101 - can_set_groups has been asked at start
+        # can_set_groups has been asked at start.
+        control = native.demand("SSL_CTX_ctrl", c_long, c_void_p, c_int, c_long, c_char_p)
         taken = control(native.pointer(context._context), _CTRL_SET_GROUPS_LIST, 0, groups.encode()) == 1
     if not taken:
         _clear_errors()
@@ -47,6 +50,14 @@ def set_ciphersuites(context: SSL.Context, suites: str) -> None:
     """Set the cipher suites of TLS 1.3 (SSL_CTX_set_ciphersuites). Raises `SSL.Error`."""
     if lib.SSL_CTX_set_ciphersuites(context._context, suites.encode()) != 1:
         exception_from_error_queue(SSL.Error)
+
+
+def set_signature_algorithms(context: SSL.Context, algorithms: str) -> bool:
+    """Set the signatures that we make and take (SSL_CTX_set1_sigalgs_list); False if OpenSSL does not take the list."""
+    taken = bool(lib.SSL_CTX_set1_sigalgs_list(context._context, algorithms.encode()) == 1)
+    if not taken:
+        _clear_errors()
+    return taken
 
 
 def set_security_level(context: SSL.Context, level: int) -> bool:
@@ -128,6 +139,18 @@ def _matches(certificate: X509, *, host: str | None = None, ip: bytes | None = N
 def verify_reason(error_number: int) -> str:
     """OpenSSL's text for a verification error (X509_verify_cert_error_string)."""
     return bytes(ffi.string(lib.X509_verify_cert_error_string(error_number))).decode("utf-8", "replace")
+
+
+def take_errors() -> list[str]:
+    """Empty OpenSSL's error queue into texts, `SSL routines::no cipher match`, the first cause first."""
+    texts = []
+    while number := lib.ERR_get_error():
+        parts = (lib.ERR_lib_error_string(number), lib.ERR_reason_error_string(number))
+        library, reason = ("" if part == ffi.NULL else ffi.string(part).decode("utf-8", "replace") for part in parts)
+        if number & _SYSTEM_ERROR:
+            reason = os.strerror(number & ~_SYSTEM_ERROR)
+        texts.append(f"{library}::{reason or 'unknown reason'}")
+    return texts
 
 
 def _clear_errors() -> None:

@@ -36,6 +36,14 @@ def function(name: str, result: Any, *arguments: Any) -> Function | None:
     return prototype(ctypes.cast(found, ctypes.c_void_p).value or 0)
 
 
+def demand(name: str, result: Any, *arguments: Any) -> Function:
+    """The same, for those who have seen that it can be had (`SHARED`, for a function that every OpenSSL 3 has)."""
+    found = function(name, result, *arguments)
+    if found is None:
+        raise NotImplementedError(f"{name} cannot be called on this build of OpenSSL")
+    return found
+
+
 def pointer(value: object) -> int:
     """A pointer of the bindings (`SSL_CTX *`, `SSL *`, …) as ctypes takes it."""
     return int(ffi.cast("uintptr_t", value))

@@ -109,9 +109,15 @@ def get(context: SSL.Context) -> int:
     return int(lib.SSL_CTX_get_options(context._context))
 
 
-def set_(context: SSL.Context, bits: int) -> None:
-    """Set options (SSL_CTX_set_options); those that are set already stay."""
-    lib.SSL_CTX_set_options(context._context, bits)
+def become(context: SSL.Context, wanted: int) -> bool:
+    """Set and clear options until they are those. False, and nothing changed, if that takes clearing and cannot."""
+    surplus = get(context) & ~wanted
+    if surplus and not can_clear():
+        return False
+    lib.SSL_CTX_set_options(context._context, wanted)
+    if surplus:
+        _clear(context, surplus)
+    return True
 
 
 def can_clear() -> bool:
@@ -119,11 +125,8 @@ def can_clear() -> bool:
     return hasattr(lib, "SSL_CTX_clear_options") or native.SHARED
 
 
-def clear(context: SSL.Context, bits: int) -> None:
-    """Clear options (SSL_CTX_clear_options). Ask `can_clear` before."""
+def _clear(context: SSL.Context, bits: int) -> None:
     if hasattr(lib, "SSL_CTX_clear_options"):
         lib.SSL_CTX_clear_options(context._context, bits)
-        return
-    function = native.function("SSL_CTX_clear_options", c_uint64, c_void_p, c_uint64)
-    assert function is not None  # noqa: S101 - can_clear
-    function(native.pointer(context._context), bits)
+    else:
+        native.demand("SSL_CTX_clear_options", c_uint64, c_void_p, c_uint64)(native.pointer(context._context), bits)

@@ -70,3 +70,13 @@ def test_bad_values_are_told(line: str, reason: str) -> None:
     for base in (CLIENT, SERVER):
         (told,) = reasons(base + line)
         assert reason in told
+
+
+def test_commands_add_up_with_their_parameters() -> None:
+    lines = ("config = CipherString:HIGH:!RSA", "config = Bare", "config = Empty:")
+    assert server(*lines).tls.commands == (("CipherString", "HIGH:!RSA"), ("Bare", None), ("Empty", ""))
+    assert client().tls.commands == ()
+
+
+def test_a_command_has_a_name() -> None:
+    assert "a command is missing" in reasons(SERVER + "config = :x\n")[0]
