@@ -3,18 +3,13 @@
 Each peer of the table has a certificate that names a responder of its own; `openssl ocsp` answers for the first ones.
 """
 
-import contextlib
-import itertools
 import socket
-import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
@@ -22,7 +17,6 @@ from tests.conftest import KINDS
 from tests.support import ports, servers, tls
 from tests.support.certificates import Identity
 from tests.support.daemon import Daemon
-from tests.support.peers import s_client, s_server
 from tests.support.revocation import (
     Holder,
     Records,
@@ -109,7 +103,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         silent = stack.enter_context(Server(servers.hang))
         unreachable = url(ports.free_port())
         named = {
-            **dict.fromkeys(("good", "revoked", "unknown"), [url(of_sub)]),
+            **{key: [url(of_sub)] for key in ("good", "revoked", "unknown")},
             "delegated": [url(delegated)],
             "nobody named": [],
             "second named": [unreachable, url(of_sub)],
@@ -157,7 +151,7 @@ class Place:
 
 def settings(world: World, kind: str, lines: str = SETTINGS) -> str:
     """The lines of a service, for one of the programs."""
-    return lines.format(ca=world.ca, **{}) + (TIMEOUT_OCSP if kind == "gtunnel" else "")
+    return lines.format(ca=world.ca) + (TIMEOUT_OCSP if kind == "gtunnel" else "")
 
 
 @pytest.fixture(scope="module", params=KINDS)
