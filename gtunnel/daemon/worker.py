@@ -25,6 +25,7 @@ from gtunnel.net.limits import connections_within
 from gtunnel.tunnel.acceptor import Acceptor
 from gtunnel.tunnel.connection import Workplace
 from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.tunnel.stapler import Stapler
 
 # Loaded by name at first use otherwise: the codec of host names, the event loop, the pool that looks names up.
 PRELOADED: Final = (encodings.idna, gevent.config.loop, gevent.threadpool)
@@ -61,6 +62,8 @@ class Worker:
         # What was loaded so far lives as long as the process: nothing for the collector to look at.
         gc.collect()
         gc.freeze()
+        self._stapler = Stapler((binding.service for binding in self._generation.bindings), self._workplace.responders)
+        self._stapler.start()
         self._acceptor.start()
         channel.say(self._end, Word.READY)
         self._done.wait()
@@ -80,6 +83,7 @@ class Worker:
         elif word is Word.DRAIN and not self._draining:
             self._draining = True
             self._acceptor.stop()
+            self._stapler.stop()
             for binding in self._generation.bindings:
                 # Only our copy: the file of a Unix socket stays, for whoever listens on it now.
                 binding.listening.sock.close()

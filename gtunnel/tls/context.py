@@ -12,6 +12,7 @@ from gtunnel.conf.settings import ServiceSettings
 from gtunnel.tls.credentials import set_identity, set_key_exchange
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.ocsp.inquiry import Inquirer
+from gtunnel.tls.ocsp.staple import Staple, staple_for
 from gtunnel.tls.ocsp.stapling import inquirer, take_staples, takes_staples
 from gtunnel.tls.policy import set_policy
 from gtunnel.tls.setup import take_all
@@ -25,7 +26,7 @@ _SESSION_CONTEXT_BYTES = 32
 @dataclass(frozen=True, slots=True)
 class TlsContext:
     """A service's TLS, ready to start connections. `staple`: whether a client asks for a stapled OCSP answer;
-    `inquirer`: who asks about peers, None where nobody is asked.
+    `inquirer`: who asks about peers, None where nobody is asked; `served`: what a server staples.
     """
 
     context: SSL.Context
@@ -33,6 +34,7 @@ class TlsContext:
     sni: str | None
     staple: bool = False
     inquirer: Inquirer | None = None
+    served: Staple | None = None
 
     def engine(self, host: str | None = None) -> TlsEngine:
         """Start a connection. `host` is the name that the configuration connects to, if it is one."""
@@ -66,7 +68,8 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
     staple = takes_staples(service)
     if staple:
         take_staples(context)
-    return TlsContext(context, service.client, tls.sni, staple, inquirer(context, service))
+    asking, served = inquirer(context, service), staple_for(context, service)
+    return TlsContext(context, service.client, tls.sni, staple, asking, served)
 
 
 def _is_literal(host: str) -> bool:

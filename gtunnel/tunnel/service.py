@@ -17,7 +17,9 @@ from gtunnel.net.transparency import TransparencyStrategy, strategy
 from gtunnel.tls import context
 from gtunnel.tls.context import TlsContext
 from gtunnel.tls.errors import TlsSetupError
+from gtunnel.tls.ocsp.errors import InconclusiveError
 from gtunnel.tls.ocsp.inquiry import Inquirer
+from gtunnel.tls.ocsp.staple import Staple
 from gtunnel.tls.site import Site
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.targets import Targets
@@ -106,6 +108,8 @@ def compile_service(
         problems.append(problem_of(settings, "local", error))
     if tls is None or problems:
         raise ServiceSettingsError(tuple(problems))
+    if tls.served is not None:
+        _prepare(tls.served, settings, building or log)
     transparency = strategy(settings.transparency, loops)
     return Service(
         settings=settings,
@@ -124,6 +128,13 @@ def compile_service(
         inquirer=tls.inquirer,
         log=log,
     )
+
+
+def _prepare(staple: Staple, settings: ServiceSettings, log: Log) -> None:
+    try:
+        staple.prepare()
+    except InconclusiveError as error:
+        log.write(Level.WARNING, str(Problem(settings.place, "", f"Service [{settings.name}]: {error}")))
 
 
 class _PlacedLog:

@@ -3,8 +3,12 @@
 Each peer of the table has a certificate that names a responder of its own; `openssl ocsp` answers for the first ones.
 """
 
+import contextlib
+import re
 import socket
+import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +21,7 @@ from tests.conftest import KINDS
 from tests.support import ports, servers, tls
 from tests.support.certificates import Identity
 from tests.support.daemon import Daemon
+from tests.support.peers import s_client, s_server
 from tests.support.revocation import (
     Holder,
     Records,
@@ -86,8 +91,10 @@ def said_by(name: str, leaf: list[Holder], sub: Holder) -> Callable[[bytes], byt
         "nothing": lambda: b"",
         "try later": lambda: late.public_bytes(Encoding.DER),
         "HTTP error": lambda: answer(leaf[0], sub),
-        **{key: lambda by=by: answer(leaf[0], by, Saying(embed=(by.certificate,))) for key, by in embed.items()},
     }
+    if name in embed:
+        by = embed[name]
+        return lambda _: answer(leaf[0], by, Saying(embed=(by.certificate,)))
     return lambda _: replies[name]()
 
 
@@ -253,3 +260,223 @@ def flagged(request: pytest.FixtureRequest, world: World, tmp_path_factory: pyte
 def test_options_mean_what_they_mean_in_stunnel(flagged: Place, world: World, number: int) -> None:
     name, _, accepted = CASES[number]
     assert echoes_as_client(flagged.connects(str(number)), world.identities[name]) is accepted
+
+
+# What only gtunnel can be asked about: stunnel4 5.68 has no staples, no OCSPrequire and no TIMEOUTocsp.
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """Where a service accepts, and its process."""
+
+    port: int
+    daemon: Daemon
+
+
+@pytest.fixture
+def accepting(gtunnel: Tunnels, world: World, echo: Server) -> Callable[..., Verifier]:
+    """`accepting(lines, cert="ourselves")`: a server service before an echo."""
+
+    def start(lines: str, *, cert: str = "ourselves", workers: int = 1) -> Verifier:
+        port = ports.free_port()
+        conf = f"workers = {workers}\n[it]\naccept = 127.0.0.1:{port}\nconnect = {echo.endpoint}\n"
+        conf += f"cert = {world.identities[cert].pem}\n{lines}\n"
+        return Verifier(port, gtunnel(conf))
+
+    return start
+
+
+def verifying(world: World, *lines: str) -> str:
+    """The lines that demand a certificate of the world's CA."""
+    return "\n".join(("verifyChain = yes", f"CAfile = {world.ca}", *lines))
+
+
+INCONCLUSIVE = ("unknown", "expired answer", "stranger's answer", "rubbish", "HTTP error", "unreachable", "silent")
+
+
+def test_what_is_not_conclusive_can_be_accepted(accepting: Callable[..., Verifier], world: World) -> None:
+    here = accepting(verifying(world, "OCSPaia = yes", "OCSPrequire = no", "TIMEOUTocsp = 1"))
+    for name in INCONCLUSIVE:
+        assert echoes_as_client(here.port, world.identities[name]), name
+    assert here.daemon.count("OCSP: Accepted (OCSPrequire = no)") == len(INCONCLUSIVE)
+    assert not echoes_as_client(here.port, world.identities["revoked"])
+    here.daemon.wait_for("OCSP: Rejected (revoked)")
+
+
+def test_others_go_on_while_a_responder_is_silent(accepting: Callable[..., Verifier], world: World) -> None:
+    here = accepting(verifying(world, "OCSPaia = yes", "TIMEOUTocsp = 60"))
+    url = world.urls["silent"]
+    with socket.create_connection(("127.0.0.1", here.port), timeout=15) as waiting:
+        context = tls.client_context(identity=world.identities["silent"], version="1.3")
+        with tls.TlsPeer(waiting, context, server_hostname="localhost") as peer:
+            peer.send(b"hello")
+            here.daemon.wait_for(f'OCSP: Connecting the AIA responder "{url}"')
+            for _ in range(3):
+                assert echoes_as_client(here.port, world.identities["good"])
+                assert not echoes_as_client(here.port, world.identities["revoked"])
+            assert here.daemon.count("TIMEOUTocsp exceeded") == 0
+            waiting.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                waiting.recv(1)
+
+
+def test_who_is_refused_in_tls_1_2_sees_no_finished_handshake(accepting: Callable[..., Verifier], world: World) -> None:
+    here = accepting(verifying(world, "OCSPaia = yes"))
+    context = tls.client_context(identity=world.identities["revoked"], version="1.2")
+    with pytest.raises((tls.TruncatedError, OSError)):
+        tls.connect(here.port, context).receive()
+    here.daemon.wait_for("SSL_accept: SSL routines::certificate verify failed")
+    here.daemon.wait_for("Connection reset: 0 byte(s) sent to TLS, 0 byte(s) sent to socket")
+
+
+@pytest.mark.parametrize("ticket", [(), ("-no_ticket",)], ids=["ticket", "session id"])
+def test_who_is_refused_gets_no_session(
+    accepting: Callable[..., Verifier], world: World, tmp_path: Path, tls_version: str, ticket: tuple[str, ...]
+) -> None:
+    here = accepting(verifying(world, "OCSPaia = yes"))
+    me = world.identities["revoked"]
+    version = "-tls1_3" if tls_version == "1.3" else "-tls1_2"
+    session = tmp_path / "session"
+    options = ("-cert", str(me.cert), "-cert_chain", str(me.cert), "-key", str(me.key), version, *ticket)
+    s_client(here.port, *options, "-sess_out", str(session), send=b"hello\n")
+    here.daemon.wait_for("Rejected by OCSP at depth=0: CN=revoked")
+    if session.exists() and session.stat().st_size:
+        again = s_client(here.port, *options, "-sess_in", str(session), send=b"hello\n")
+        assert b"Reused" not in again.stdout
+    assert here.daemon.count("previous session reused") == 0
+    assert here.daemon.count("TLS accepted") == 0
+
+
+def test_a_resumed_session_is_asked_about_again(
+    accepting: Callable[..., Verifier], world: World, tmp_path: Path, tls_version: str
+) -> None:
+    said = [Saying()]
+    holder: list[Holder] = []
+    with Responder(lambda _: answer(holder[0], world.sub, said[0])) as responder:
+        holder.append(issue(world.sub, "turncoat", responders=[responder.url]))
+        me = holder[0].identity(tmp_path, "turncoat")
+        # Without an end, an answer is not kept.
+        said[0] = Saying(ends=None)
+        here = accepting(verifying(world, "OCSPaia = yes"), workers=1)
+        context = tls.client_context(identity=me, version=tls_version)
+        with tls.connect(here.port, context) as first:
+            first.send(b"hello")
+            assert first.receive_exactly(5) == b"hello"
+            session = first.tls.session
+        for reply, accepted in ((Saying(ends=None), True), (Saying(status=ocsp.OCSPCertStatus.REVOKED), False)):
+            said[0] = reply
+            assert resumed(here.port, context, session) is accepted
+        assert here.daemon.count("TLS accepted: previous session reused") == 1
+        assert len(responder.requests) == 3
+        here.daemon.wait_for("Rejected by OCSP at depth=0: CN=turncoat")
+
+
+def resumed(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None) -> bool:
+    """Whether a client that resumes a session gets its data back."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost", session=session)
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as sock:
+        for step in (client.do_handshake, lambda: client.write(b"hello"), lambda: client.read(5)):
+            while True:
+                try:
+                    result = step()
+                    break
+                except ssl.SSLWantReadError:
+                    with contextlib.suppress(OSError):
+                        sock.sendall(outgoing.read())
+                    try:
+                        data = sock.recv(65536)
+                    except ConnectionError:
+                        return False
+                    if not data:
+                        return False
+                    incoming.write(data)
+            sock.sendall(outgoing.read())
+    return result == b"hello"
+
+
+def test_answers_are_kept_and_shared(accepting: Callable[..., Verifier], world: World, tmp_path: Path) -> None:
+    holder: list[Holder] = []
+    with Responder(lambda _: answer(holder[0], world.sub)) as responder:
+        holder.append(issue(world.sub, "regular", responders=[responder.url]))
+        me = holder[0].identity(tmp_path, "regular")
+        here = accepting(verifying(world, "OCSPaia = yes"), workers=1)
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(lambda _: echoes_as_client(here.port, me), range(24)))
+        assert len(responder.requests) == 1
+
+
+STAPLES = {"good": True, "revoked": False, "none": True, "rubbish": True, "stranger": True}
+
+
+@pytest.mark.parametrize("name", STAPLES)
+def test_a_client_judges_what_its_server_staples(
+    gtunnel: Tunnels, world: World, tmp_path: Path, name: str
+) -> None:
+    leaf = world.holders["nobody named"]
+    stapled = {
+        "good": answer(leaf, world.sub),
+        "revoked": answer(leaf, world.sub, Saying(status=ocsp.OCSPCertStatus.REVOKED)),
+        "stranger": answer(leaf, root("stranger")),
+    }
+    me = world.identities["nobody named"]
+    options = ["-cert_chain", str(me.cert), "-rev"]
+    if name in stapled:
+        file = tmp_path / "staple.der"
+        file.write_bytes(stapled[name])
+        options += ["-status_file", str(file)]
+    far, near = ports.free_port(), ports.free_port()
+    with s_server(me, far, *options):
+        conf = f"[it]\nclient = yes\naccept = 127.0.0.1:{near}\nconnect = 127.0.0.1:{far}\n{verifying(world)}\n"
+        running = gtunnel(conf)
+        with socket.create_connection(("127.0.0.1", near), timeout=15) as sock, contextlib.suppress(ConnectionError):
+            sock.sendall(b"hello\n")
+            assert (sock.recv(16) == b"olleh\n") is STAPLES[name]
+        if name == "good":
+            running.wait_for("OCSP: Accepted (good)")
+        elif name == "revoked":
+            running.wait_for("Rejected by OCSP at depth=0: CN=nobody named")
+        elif name == "stranger":
+            running.wait_for("(stapled by the peer)")
+
+
+@pytest.mark.parametrize("lines", ["OCSPaia = yes", "OCSP = {good}"])
+def test_a_server_staples_what_a_responder_said(
+    accepting: Callable[..., Verifier], world: World, tls_version: str, lines: str
+) -> None:
+    here = accepting(lines.format(**world.urls), cert="good")
+    here.daemon.wait_for("OCSP: Stapling the answer of")
+    version = "-tls1_3" if tls_version == "1.3" else "-tls1_2"
+    seen = s_client(here.port, "-status", version, "-no_ign_eof", "-CAfile", str(world.ca)).stdout
+    assert b"OCSP Response Status: successful (0x0)" in seen
+    assert b"Cert Status: good" in seen
+
+
+def test_a_server_waits_for_no_staple(accepting: Callable[..., Verifier]) -> None:
+    for name in ("silent", "unreachable", "rubbish", "revoked"):
+        here = accepting("OCSPaia = yes\nTIMEOUTocsp = 60", cert=name)
+        seen = s_client(here.port, "-status", "-no_ign_eof").stdout
+        assert b"OCSP response: no response sent" in seen, name
+
+
+def test_gtunnel_believes_gtunnels_staple(gtunnel: Tunnels, accepting: Callable[..., Verifier], world: World) -> None:
+    there = accepting("OCSPaia = yes", cert="good")
+    there.daemon.wait_for("OCSP: Stapling the answer of")
+    near = ports.free_port()
+    conf = f"[c]\nclient = yes\naccept = 127.0.0.1:{near}\nconnect = 127.0.0.1:{there.port}\n{verifying(world)}\n"
+    client = gtunnel(conf)
+    assert echoes_plainly(near)
+    client.wait_for("OCSP: The peer stapled an answer")
+    client.wait_for("OCSP: Accepted (good)")
+
+
+def test_debians_sample_configuration_is_read(gtunnel: Tunnels, tmp_path: Path) -> None:
+    sample = Path("/usr/share/doc/stunnel4/examples/stunnel.conf-sample")
+    if not sample.exists():
+        pytest.skip("stunnel4's examples are not installed")
+    conf = tmp_path / "sample.conf"
+    # Its ports are for root, and perhaps taken.
+    text = re.sub(r"(?m)^accept\s*=.*$", lambda _: f"accept = 127.0.0.1:{ports.free_port()}", sample.read_text())
+    conf.write_text(re.sub(r"(?m)^connect\s*=.*$", "connect = 127.0.0.1:9", text))
+    done = gtunnel.run("check", conf)
+    assert done.returncode == 0, done.stdout + done.stderr

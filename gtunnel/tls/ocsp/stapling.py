@@ -1,4 +1,4 @@
-"""OCSP in a service's context: stapled answers (RFC 6066, section 8) asked for by clients, and served by servers."""
+"""OCSP in a service's context: who inquires about its peers, and the stapled answers that clients take (RFC 6066)."""
 
 from OpenSSL import SSL
 
