@@ -109,7 +109,7 @@ def compile_service(
     if tls is None or problems:
         raise ServiceSettingsError(tuple(problems))
     if tls.served is not None:
-        _prepare(tls.served, settings, building or log)
+        _prepare(tls.served, settings, building.log)
     transparency = strategy(settings.transparency, loops)
     return Service(
         settings=settings,
