@@ -117,9 +117,6 @@ GLOBAL_OPTIONS = (
 
 SERVICE_OPTIONS = (
     _impossible("CAengine", "ID", "certificate to trust, kept by an engine", NO_ENGINES, Scope.SERVICE),
-    _text("CAstore", "URI", "certificates to trust, kept by a store"),
-    _text("CRLfile", "FILE", "revocation lists, in one file"),
-    _text("CRLpath", "DIRECTORY", "revocation lists, in a directory"),
     _impossible("engineId", "ENGINE", "engine that holds the private key", NO_ENGINES, Scope.SERVICE),
     _impossible("engineNum", "NUMBER", "number of the engine that holds the private key", NO_ENGINES, Scope.SERVICE),
     _text("exec", "PROGRAM", "program to run for each connection"),

@@ -75,6 +75,15 @@ CA_PATH = Single[str | None](
     metavar="DIRECTORY",
     help="certificates to trust, in a directory made by 'openssl rehash'",
 )
+CA_STORE = Single[str | None](
+    name="CAstore",
+    scope=Scope.SERVICE,
+    parse=path,
+    default=None,
+    metavar="URI",
+    help="certificates to trust, from wherever OpenSSL can load them (file:, pkcs11:, ...)",
+    since="stunnel 5.70",
+)
 CHECK_EMAIL = Repeated(
     name="checkEmail",
     scope=Scope.SERVICE,
@@ -95,6 +104,22 @@ CHECK_IP = Repeated(
     parse=ip_address,
     metavar="ADDRESS",
     help="IP address that the peer's certificate has to hold; any one of several",
+)
+CRL_FILE = Single[str | None](
+    name="CRLfile",
+    scope=Scope.SERVICE,
+    parse=path,
+    default=None,
+    metavar="FILE",
+    help="revocation lists, in one file; a certificate without one is refused then",
+)
+CRL_PATH = Single[str | None](
+    name="CRLpath",
+    scope=Scope.SERVICE,
+    parse=path,
+    default=None,
+    metavar="DIRECTORY",
+    help="revocation lists, in a directory made by 'openssl rehash'; newer ones are found",
 )
 REQUIRE_CERT = Single(
     name="requireCert",
@@ -135,4 +160,5 @@ VERIFY_PEER = Single(
 
 CHECKS = (CHECK_EMAIL, CHECK_HOST, CHECK_IP)
 DEMANDS = (VERIFY, VERIFY_CHAIN, VERIFY_PEER, REQUIRE_CERT)
-OPTIONS = (CA_FILE, CA_PATH, *CHECKS, *DEMANDS)
+TRUST = (CA_FILE, CA_PATH, CA_STORE)
+OPTIONS = (*TRUST, *CHECKS, CRL_FILE, CRL_PATH, *DEMANDS)

@@ -332,7 +332,8 @@ class VerificationSettings:
     """What we demand of the peer's certificate.
 
     `request` asks for a certificate, `require` fails without one, `chain` wants it to lead to a trusted CA, `peer`
-    wants it to be among the certificates of `ca_file` / `ca_path`. The three check lists are any-of over all their
+    wants it to be among the certificates of `ca_file` / `ca_path`. `ca_store` is a URI. `crl_file` and `crl_path` hold
+    revocation lists. The three check lists are any-of over all their
     entries.
     """
 
@@ -342,6 +343,9 @@ class VerificationSettings:
     peer: bool
     ca_file: str | None
     ca_path: str | None
+    ca_store: str | None
+    crl_file: str | None
+    crl_path: str | None
     hosts: tuple[str, ...]
     ips: tuple[str, ...]
     emails: tuple[str, ...]

@@ -15,6 +15,7 @@ from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tls.ocsp.staple import Staple, staple_for
 from gtunnel.tls.ocsp.stapling import inquirer, take_staples, takes_staples
 from gtunnel.tls.policy import set_policy
+from gtunnel.tls.revocation import set_revocation
 from gtunnel.tls.setup import take_all
 from gtunnel.tls.site import Site
 from gtunnel.tls.trust import set_verification
@@ -58,9 +59,10 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
     take_all(
         # The security level first: certificates are judged by it when they are loaded.
         partial(set_policy, context, tls, client=service.client),
+        partial(set_revocation, context, service.verification, site),
         partial(set_identity, context, tls, site),
         *(() if service.client else (partial(set_key_exchange, context, tls, site),)),
-        partial(set_verification, context, service.verification, server=not service.client),
+        partial(set_verification, context, service.verification, site, server=not service.client),
     )
     context.set_session_id(service.name.encode()[:_SESSION_CONTEXT_BYTES])
     if service.client:

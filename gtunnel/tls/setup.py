@@ -1,5 +1,6 @@
 """What all parts of setting a context up have in common: problems are told at once, and with their option's name."""
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,20 @@ def read_file(option: str, file: str, site: Site | None = None) -> bytes:
         return Path(file).read_bytes()
     except OSError as error:
         raise unreadable(option, file, error, site or Site()) from error
+
+
+def check_directory(option: str, directory: str, site: Site) -> None:
+    """See that a directory is there where it will be looked into while connections are served.
+
+    OpenSSL looks into it when something is asked for, and then says nothing of a directory that is none. Raises
+    `TlsSetupError`.
+    """
+    try:
+        is_directory = stat.S_ISDIR(site.later(directory).stat().st_mode)
+    except OSError as error:
+        raise unreadable(option, directory, error, site.inside) from error
+    if not is_directory:
+        raise TlsSetupError(option=option, value=directory, reason="Not a directory")
 
 
 def unreadable(option: str, file: str, error: OSError, site: Site) -> TlsSetupError:

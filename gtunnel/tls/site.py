@@ -1,6 +1,6 @@
 """Where TLS contexts are built: with which passphrases, and with which files in view."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gtunnel.tls.passphrases import Passphrases
@@ -20,6 +20,11 @@ class Site:
             return Path(path)
         # A relative one starts at the jail's root (privileges.enter_root goes there).
         return Path(self.chroot, path.lstrip("/"))
+
+    @property
+    def inside(self) -> "Site":
+        """This one, once the process is confined."""
+        return replace(self, confined=True)
 
     @property
     def hint(self) -> str:

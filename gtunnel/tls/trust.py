@@ -1,30 +1,32 @@
 """Whom we trust: the certificates that a peer's has to lead to, or to be one of."""
 
-import stat
 from functools import partial
-from pathlib import Path
 
 from OpenSSL import SSL
 
 from gtunnel.conf.settings import VerificationSettings
+from gtunnel.tls.castore import store_files, store_path
 from gtunnel.tls.errors import TlsSetupError, openssl_reason
-from gtunnel.tls.setup import read_file, take_all
+from gtunnel.tls.openssl import stores
+from gtunnel.tls.setup import check_directory, read_file, take_all
+from gtunnel.tls.site import Site
 from gtunnel.tls.verification import verify_callback, verify_mode
 
 
-def set_verification(context: SSL.Context, settings: VerificationSettings, *, server: bool) -> None:
+def set_verification(context: SSL.Context, settings: VerificationSettings, site: Site, *, server: bool) -> None:
     """Load what is trusted, and say what is demanded. Raises `TlsSetupError` with all that is wrong."""
     take_all(
-        partial(_load_trusted_file, context, settings.ca_file, announced=server and settings.request),
-        partial(_load_trusted_directory, context, settings.ca_path),
+        partial(_load_trusted_file, context, settings.ca_file, site, announced=server and settings.request),
+        partial(_load_trusted_directory, context, settings.ca_path, site),
+        partial(_load_trusted_store, context, settings, site),
     )
     context.set_verify(verify_mode(settings), verify_callback(settings))
 
 
-def _load_trusted_file(context: SSL.Context, file: str | None, *, announced: bool) -> None:
+def _load_trusted_file(context: SSL.Context, file: str | None, site: Site, *, announced: bool) -> None:
     if file is None:
         return
-    read_file("CAfile", file)
+    read_file("CAfile", file, site)
     try:
         context.load_verify_locations(file)
         if announced:
@@ -34,17 +36,33 @@ def _load_trusted_file(context: SSL.Context, file: str | None, *, announced: boo
         raise TlsSetupError(option="CAfile", value=file, reason=openssl_reason(error)) from error
 
 
-def _load_trusted_directory(context: SSL.Context, directory: str | None) -> None:
+def _load_trusted_directory(context: SSL.Context, directory: str | None, site: Site) -> None:
     if directory is None:
         return
-    try:
-        # OpenSSL looks into it when a certificate is asked for, and then says nothing of a directory that is none.
-        is_directory = stat.S_ISDIR(Path(directory).stat().st_mode)
-    except OSError as error:
-        raise TlsSetupError(option="CApath", value=directory, reason=error.strerror or error) from error
-    if not is_directory:
-        raise TlsSetupError(option="CApath", value=directory, reason="Not a directory")
+    check_directory("CApath", directory, site)
     try:
         context.load_verify_locations(None, directory)
     except SSL.Error as error:
         raise TlsSetupError(option="CApath", value=directory, reason=openssl_reason(error)) from error
+
+
+def _load_trusted_store(context: SSL.Context, settings: VerificationSettings, site: Site) -> None:
+    """What `CAstore` names: files by ourselves, which works with every build, anything else by OpenSSL's loaders."""
+    uri = settings.ca_store
+    if uri is None:
+        return
+    path = store_path(uri)
+    try:
+        if path is not None:
+            for file in store_files(path, site):
+                context.load_verify_locations(str(file))
+            return
+        if settings.peer:
+            # Its certificates would have to be listed, to compare the peer's with them.
+            raise TlsSetupError(option="CAstore", value=uri, reason="verifyPeer needs CAfile, CApath or a file: URI")
+        if not stores.can_load_stores():
+            reason = "only file: URIs work with an OpenSSL that is linked statically (docs/debian.md has the other one)"
+            raise TlsSetupError(option="CAstore", value=uri, reason=reason)
+        stores.add_store(context, uri)
+    except SSL.Error as error:
+        raise TlsSetupError(option="CAstore", value=uri, reason=openssl_reason(error)) from error

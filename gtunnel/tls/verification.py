@@ -19,8 +19,11 @@ from OpenSSL.crypto import X509
 from gtunnel.conf.settings import VerificationSettings
 from gtunnel.events import Level
 from gtunnel.tls import pem
+from gtunnel.tls.castore import store_files, store_path
 from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.openssl import binding
+from gtunnel.tls.revocation import passes
+from gtunnel.tls.site import Site
 
 _SPECIAL = re.compile(r'[,+"\\<>;]')
 _ESCAPED = r"\\\g<0>"
@@ -71,6 +74,8 @@ def verify_callback(settings: VerificationSettings) -> Callback:
             # `verifyPeer` alone: the issuers do not matter, the installed leaf does (as in stunnel).
             lines.append((Level.INFO, f"CERT: Pre-verification error ignored: {binding.verify_reason(error)}"))
             error = 0
+        if not ok and passes(error, depth):
+            return True
         problem = _problem(settings, local, certificate, 0 if ok else error, depth)
         if problem is None:
             # Said once per certificate: OpenSSL comes back with ok=0 for problems that are ignored here.
@@ -146,6 +151,9 @@ class _LocalCertificates:
     def __init__(self, settings: VerificationSettings) -> None:
         self._directory = Path(settings.ca_path) if settings.ca_path else None
         self._known = _read(Path(settings.ca_file)) if settings.ca_file else frozenset()
+        store = store_path(settings.ca_store) if settings.ca_store else None
+        if store is not None:
+            self._known = self._known.union(*map(_read, store_files(store, Site())))
 
     def contains(self, certificate: X509) -> bool:
         # OpenSSL's own bytes: a certificate that cryptography does not parse is no reason for a traceback.
