@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gtunnel.address import HostPort
+from gtunnel.conf import advice_ocsp as ocsp
 from gtunnel.conf.settings import Configuration, Foreground, Place, ServiceSettings, TlsVersion
 
 # Cipher strings that let in what no peer needs any more (openssl-ciphers(1)), if they are not switched off by ! or -.
@@ -216,8 +217,10 @@ SERVICE_ADVISORS: dict[Severity, tuple[Callable[[ServiceSettings, Configuration]
         _old_versions,
         _low_level,
         _weak_ciphers,
+        ocsp.nobody_is_asked_about,
+        ocsp.weak_answers,
     ),
-    Severity.REMARK: (_any_peer_of_the_ca,),
+    Severity.REMARK: (_any_peer_of_the_ca, ocsp.inconclusive_answers, ocsp.idle_flags),
 }
 PROCESS_ADVISORS: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (
     _silent_daemon,

@@ -15,7 +15,7 @@ from gtunnel.net.waiting import Wakeup
 from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError
 from tests.gtunnel.settings import tls_context
 from tests.support.certificates import Pki
-from tests.support.tls import TlsPeer, client_context
+from tests.support.tls import TlsPeer, TruncatedError, client_context
 
 
 class Peer(Protocol):
@@ -260,5 +260,60 @@ def test_a_peer_that_speaks_something_else_is_told_so(
     sockets[1].shutdown(socket.SHUT_WR)
     with pytest.raises(HandshakeError, match="SSL_accept: "):
         leg.handshake(10)
+    leg.close(reset=False)
+    wakeup.close()
+
+
+class Refused(Exception):  # noqa: N818 - what a test raises
+    """Not convinced."""
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_the_last_flight_is_withheld_until_the_peer_has_convinced(
+    version: str, sockets: tuple[socket.socket, socket.socket], pki: Pki
+) -> None:
+    ours, theirs = sockets
+    wakeup, calls = Wakeup(), []
+    leg = tls_leg(ours, wakeup, pki)
+    outcome: list[object] = []
+
+    def shake() -> None:
+        try:
+            with TlsPeer(theirs, client_context(version=version), server_hostname="localhost") as peer:
+                outcome.append(peer.receive())
+        except BaseException as error:  # noqa: BLE001 - looked at below
+            outcome.append(error)
+
+    def convince() -> None:
+        calls.append(1)
+        gevent.sleep(0.05)
+        raise Refused
+
+    thread = threading.Thread(target=shake)
+    thread.start()
+    with pytest.raises(Refused):
+        leg.handshake(10, convince)
+    leg.close(reset=False)
+    wakeup.close()
+    thread.join(10)
+    assert calls == [1]
+    assert isinstance(outcome[0], TruncatedError | OSError)
+
+
+def test_a_handshake_that_convinces_goes_on(
+    sockets: tuple[socket.socket, socket.socket], pki: Pki
+) -> None:
+    ours, theirs = sockets
+    wakeup = Wakeup()
+    leg = tls_leg(ours, wakeup, pki)
+    made: list[TlsPeer] = []
+    thread = threading.Thread(
+        target=lambda: made.append(TlsPeer(theirs, client_context(), server_hostname="localhost"))
+    )
+    thread.start()
+    leg.handshake(10, lambda: gevent.sleep(0.05))
+    thread.join(10)
+    send_all(leg, wakeup, b"hello")
+    assert made[0].receive_exactly(5) == b"hello"
     leg.close(reset=False)
     wakeup.close()
