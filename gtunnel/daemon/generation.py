@@ -20,7 +20,7 @@ from gtunnel.net.errors import ListenError
 from gtunnel.net.listen import ListenerSpec, ListeningSocket
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tls.site import Site
-from gtunnel.tunnel.service import Building, Service, ServiceError, compile_service
+from gtunnel.tunnel.service import Building, Service, ServiceError, compile_service, with_virtual_services
 
 
 class GenerationError(GtunnelError):
@@ -90,7 +90,7 @@ def compile_services(
     if failed:
         log.write(Level.ERR, "Configuration failed")
         raise GenerationError
-    return tuple(services)
+    return with_virtual_services(services)
 
 
 def bind(configuration: Configuration, services: Iterable[Service], old: Generation | None, log: Log) -> Generation:
@@ -105,7 +105,7 @@ def bind(configuration: Configuration, services: Iterable[Service], old: Generat
     for service in services:
         listening = _listen(service, pool, log)
         bindings.extend(Binding(one, service) for one in listening)
-        failed = failed or not listening
+        failed = failed or (not listening and bool(service.settings.accept))
     if failed:
         for listening_socket in pool.created:
             listening_socket.close()

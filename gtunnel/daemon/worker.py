@@ -42,8 +42,9 @@ class Worker:
         self._generation = generation
         self._end = end
         self._workplace = Workplace(sequence)
-        # Each service has a counter as well as a listener.
-        self._room = connections_within(descriptors, listeners=2 * len(generation.bindings))
+        # Each service has locks as well as a listener: of its counters, and of its sessions.
+        services = len(generation.configuration.services)
+        self._room = connections_within(descriptors, listeners=len(generation.bindings) + 3 * services)
         self._done = Event()
         self._draining = False
 

@@ -132,7 +132,7 @@ class PlainLeg:
 class TlsLeg:
     """A socket with a TLS engine before it."""
 
-    __slots__ = ("_backlog", "_buffer", "_engine", "_failure", "_more", "_plain", "_starved", "_wakeup")
+    __slots__ = ("_backlog", "_buffer", "_engine", "_failure", "_more", "_plain", "_starved", "_wakeup", "on_data")
 
     def __init__(self, plain: PlainLeg, engine: TlsEngine, scratch: Scratch, wakeup: Wakeup) -> None:
         """Take over the plain leg; from now on its bytes are TLS."""
@@ -144,6 +144,8 @@ class TlsLeg:
         self._failure: TlsStreamError | None = None
         self._more = False
         self._starved = False
+        # Called once, when the peer's first data has come.
+        self.on_data: Callable[[], None] | None = None
 
     @property
     def engine(self) -> TlsEngine:
@@ -228,6 +230,9 @@ class TlsLeg:
                 raise
             # What was decrypted before the failure is good and goes first.
             self._failure = error
+        if count and self.on_data is not None:
+            called, self.on_data = self.on_data, None
+            called()
         self._more = bool(count) and (count == len(buffer) or engine.ended or self._failure is not None)
         self._collect()
         return count

@@ -1,5 +1,5 @@
 """From settings to an OpenSSL context. Contexts are built once, before workers are forked: all of them share the
-ticket keys, so a session that one worker started is good in the others.
+ticket keys, so a session that one worker started is good in the others (see `resumption`).
 """
 
 import ipaddress
@@ -10,18 +10,16 @@ from OpenSSL import SSL
 
 from gtunnel.conf.settings import ServiceSettings
 from gtunnel.tls.credentials import set_identity, set_key_exchange
-from gtunnel.tls.engine import TlsEngine
+from gtunnel.tls.engine import Request, TlsEngine
 from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tls.ocsp.staple import Staple, staple_for
 from gtunnel.tls.ocsp.stapling import inquirer, take_staples, takes_staples
 from gtunnel.tls.policy import set_policy
+from gtunnel.tls.resumption import ServerSessions, set_resumption
 from gtunnel.tls.revocation import set_revocation
 from gtunnel.tls.setup import take_all
 from gtunnel.tls.site import Site
 from gtunnel.tls.trust import set_verification
-
-# OpenSSL takes 32 bytes of context; it only has to differ between services that verify differently.
-_SESSION_CONTEXT_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +31,17 @@ class TlsContext:
     context: SSL.Context
     client: bool
     sni: str | None
+    sessions: ServerSessions
     staple: bool = False
     inquirer: Inquirer | None = None
     served: Staple | None = None
 
-    def engine(self, host: str | None = None) -> TlsEngine:
-        """Start a connection. `host` is the name that the configuration connects to, if it is one."""
-        return TlsEngine(
-            self.context, client=self.client, server_name=self.server_name(host), staple=self.staple
-        )
+    def engine(self, host: str | None = None, session: bytes | None = None) -> TlsEngine:
+        """Start a connection. `host` is the name that the configuration connects to, if it is one; `session` what a
+        client wants to resume (`TlsEngine.session`)."""
+        if not self.client:
+            return TlsEngine(self.context, None)
+        return TlsEngine(self.context, Request(self.server_name(host), session, self.staple))
 
     def server_name(self, host: str | None) -> str | None:
         """The SNI to send. RFC 6066, section 3: literal addresses are not permitted in it."""
@@ -62,16 +62,22 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
         partial(set_revocation, context, service.verification, site),
         partial(set_identity, context, tls, site),
         *(() if service.client else (partial(set_key_exchange, context, tls, site),)),
-        partial(set_verification, context, service.verification, site, server=not service.client),
+        partial(
+            set_verification,
+            context,
+            service.verification,
+            site,
+            server=not service.client,
+            tolerant=bool(service.redirect),
+        ),
+        partial(set_resumption, context, service),
     )
-    context.set_session_id(service.name.encode()[:_SESSION_CONTEXT_BYTES])
-    if service.client:
-        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     staple = takes_staples(service)
     if staple:
         take_staples(context)
+    sessions = ServerSessions(context, service)
     asking, served = inquirer(context, service), staple_for(context, service)
-    return TlsContext(context, service.client, tls.sni, staple, asking, served)
+    return TlsContext(context, service.client, tls.sni, sessions, staple, asking, served)
 
 
 def _is_literal(host: str) -> bool:

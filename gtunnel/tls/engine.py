@@ -9,7 +9,7 @@ The two directions close separately (RFC 8446, section 6.1): `close` sends our c
 `ended` tells that the peer's has come. A stream that ends without one is a `TlsTruncatedError`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from OpenSSL import SSL
@@ -17,7 +17,8 @@ from OpenSSL import SSL
 from gtunnel.events import Level
 from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError, protocol_reason
 from gtunnel.tls.ocsp.inquiry import Evidence
-from gtunnel.tls.openssl import binding
+from gtunnel.tls.openssl import binding, sessions
+from gtunnel.tls.openssl.verify import OK, verify_result
 from gtunnel.tls.verification import Verdicts, subject_text
 
 # What one bio_read takes at most: four full records with their overhead, the size that relays move at a time.
@@ -38,33 +39,44 @@ class Negotiated:
     peer_subject: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks a server for.
+
+    `server_name` is its SNI (RFC 6066), None sends none. `session` is one to resume, from an earlier connection to the
+    same server (`TlsEngine.encoded_session`). `staple` asks for an OCSP answer, which a callback of the context takes.
+    """
+
+    server_name: str | None = None
+    session: bytes | None = field(default=None, repr=False)
+    staple: bool = False
+
+
 class TlsEngine:
     """One TLS connection without a socket. Not safe for two greenlets at once; a connection has only one."""
 
     __slots__ = ("_connection", "_eof", "_function", "_lenient", "_verdicts", "ended")
 
-    def __init__(
-        self, context: SSL.Context, *, client: bool, server_name: str | None = None, staple: bool = False
-    ) -> None:
-        """Start a connection of `context`; `server_name` is the client's SNI (RFC 6066), None sends none.
-
-        `staple` asks the server for an OCSP answer (the context then has a callback that takes it).
+    def __init__(self, context: SSL.Context, request: Request | None) -> None:
+        """Start a connection of `context`: a client's, with what it asks for, or without that a server's.
 
         Raises `HandshakeError` for what cannot be a server name.
         """
         connection = SSL.Connection(context, None)
         self._verdicts = Verdicts()
         connection.set_app_data(self._verdicts)
-        if client:
+        if request is not None:
             connection.set_connect_state()
-            if server_name:
-                connection.set_tlsext_host_name(_host_name(server_name))
-            if staple:
+            if request.server_name:
+                connection.set_tlsext_host_name(_host_name(request.server_name))
+            if request.staple:
                 connection.request_ocsp()
+            if request.session is not None:
+                sessions.resume(connection, request.session)
         else:
             connection.set_accept_state()
         self._connection = connection
-        self._function = "SSL_connect" if client else "SSL_accept"
+        self._function = "SSL_accept" if request is None else "SSL_connect"
         self._eof = False
         self._lenient = binding.has_option(connection, "IGNORE_UNEXPECTED_EOF")
         self.ended = False
@@ -156,6 +168,42 @@ class TlsEngine:
             leaf = connection.get_peer_certificate()
             chain = [] if leaf is None else [leaf]
         return Evidence(tuple(chain), self._verdicts.stapled)
+
+    def convinces(self, *, require: bool) -> bool:
+        """Whether the peer's certificate is what verification demands, in this handshake or the one that it resumes;
+        `require` says that there has to be one. Without `redirect` nobody gets as far who does not convince."""
+        if verify_result(self._connection) != OK:
+            return False
+        return not require or self._verdicts.shared_key or self._connection.get_peer_certificate() is not None
+
+    @property
+    def reused(self) -> bool:
+        """Whether the handshake resumed a session."""
+        return binding.session_reused(self._connection)
+
+    @property
+    def tickets_follow(self) -> bool:
+        """Whether what can be resumed comes after the handshake (TLS 1.3) instead of with it."""
+        return self._connection.get_protocol_version() >= SSL.TLS1_3_VERSION
+
+    def has_another_session(self, than: SSL.Session | None) -> bool:
+        """Whether the peer has given a session (a TLS 1.3 ticket) since `session` returned that one."""
+        session = self._connection.get_session()
+        return session is not None and (than is None or not sessions.same(session, than))
+
+    def session(self) -> SSL.Session | None:
+        """The session as it is now; None if there is none."""
+        return self._connection.get_session()
+
+    def encoded_session(self) -> bytes:
+        """The session as it is now, to be given to another engine; empty if there is none. A secret."""
+        session = self._connection.get_session()
+        return b"" if session is None else sessions.encode(session)
+
+    def session_id(self) -> bytes:
+        """What the session is named by; empty if it has no id, or this OpenSSL does not tell."""
+        session = self._connection.get_session()
+        return b"" if session is None else sessions.session_id(session)
 
     def negotiated(self) -> Negotiated:
         """What the handshake agreed on. Call it after `handshake` returned True."""

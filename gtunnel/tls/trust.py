@@ -8,19 +8,25 @@ from gtunnel.conf.settings import VerificationSettings
 from gtunnel.tls.castore import store_files, store_path
 from gtunnel.tls.errors import TlsSetupError, openssl_reason
 from gtunnel.tls.openssl import stores
+from gtunnel.tls.openssl.verify import set_verify
 from gtunnel.tls.setup import check_directory, read_file, take_all
 from gtunnel.tls.site import Site
-from gtunnel.tls.verification import verify_callback, verify_mode
+from gtunnel.tls.verification import decision, verify_mode
 
 
-def set_verification(context: SSL.Context, settings: VerificationSettings, site: Site, *, server: bool) -> None:
-    """Load what is trusted, and say what is demanded. Raises `TlsSetupError` with all that is wrong."""
+def set_verification(
+    context: SSL.Context, settings: VerificationSettings, site: Site, *, server: bool, tolerant: bool = False
+) -> None:
+    """Load what is trusted, and say what is demanded. Raises `TlsSetupError` with all that is wrong.
+
+    `tolerant`: peers that do not convince are not refused (see `verification`).
+    """
     take_all(
         partial(_load_trusted_file, context, settings.ca_file, site, announced=server and settings.request),
         partial(_load_trusted_directory, context, settings.ca_path, site),
         partial(_load_trusted_store, context, settings, site),
     )
-    context.set_verify(verify_mode(settings), verify_callback(settings))
+    set_verify(context, verify_mode(settings, tolerant=tolerant), decision(settings, tolerant=tolerant))
 
 
 def _load_trusted_file(context: SSL.Context, file: str | None, site: Site, *, announced: bool) -> None:

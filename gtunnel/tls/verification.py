@@ -3,6 +3,9 @@
 OpenSSL calls it once for every certificate of the chain, from the root down, and again for each problem it finds.
 The lines it wants logged travel with the connection (`Verdicts`), because a context is shared by all of them.
 A resumed session does not come here: it was verified when it began, by the same service (its session id context).
+
+Where unconvincing clients are redirected, they are not refused here: the handshake goes on, and the error stands as the
+connection's verify result, which its session keeps.
 """
 
 import contextlib
@@ -22,13 +25,12 @@ from gtunnel.tls import pem
 from gtunnel.tls.castore import store_files, store_path
 from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.openssl import binding
+from gtunnel.tls.openssl.verify import APPLICATION_VERIFICATION, OK, Decision
 from gtunnel.tls.revocation import passes
 from gtunnel.tls.site import Site
 
 _SPECIAL = re.compile(r'[,+"\\<>;]')
 _ESCAPED = r"\\\g<0>"
-
-Callback = Callable[[SSL.Connection, X509, int, int, int], bool]
 
 # OpenSSL's errors (x509_vfy.h) that only say that the chain leads nowhere: no reproach to a certificate that is
 # installed itself. Everything else about the leaf (expired, not yet valid, made for something else) still counts.
@@ -47,47 +49,67 @@ class Verdicts:
 
     lines: list[tuple[Level, str]] = field(default_factory=list)
     stapled: bytes = b""
+    # The first error that was found; 0 for none.
+    error: int = OK
+    # Whether the peer proved itself by a pre-shared key instead.
+    shared_key: bool = False
 
 
-def verify_mode(settings: VerificationSettings) -> int:
-    """The SSL_VERIFY_ flags for a context."""
+def verify_mode(settings: VerificationSettings, *, tolerant: bool = False) -> int:
+    """The SSL_VERIFY_ flags for a context. `tolerant`: whether the unconvincing are redirected, not refused."""
     if not settings.request:
         return SSL.VERIFY_NONE
     mode = SSL.VERIFY_PEER
-    if settings.require:
+    if settings.require and not tolerant:
         mode |= SSL.VERIFY_FAIL_IF_NO_PEER_CERT
     return mode
 
 
-def verify_callback(settings: VerificationSettings) -> Callback:
+def decision(settings: VerificationSettings, *, tolerant: bool = False) -> Decision:
     """Make the callback. Reads `CAfile` and remembers it if peers are compared with it. Raises `TlsSetupError`."""
-    local = _LocalCertificates(settings) if settings.peer else None
+    judge = _judge(settings, _LocalCertificates(settings) if settings.peer else None)
 
-    def verify(connection: SSL.Connection, certificate: X509, error: int, depth: int, ok: int) -> bool:
+    def decide(connection: SSL.Connection, certificate: X509, error: int, depth: int) -> tuple[bool, int]:
         verdicts = connection.get_app_data()
-        lines = verdicts.lines if isinstance(verdicts, Verdicts) else []
+        if not isinstance(verdicts, Verdicts):
+            return False, error or APPLICATION_VERIFICATION
+        # Who is to be redirected anyway is not judged any further.
+        verdicts.error = verdicts.error or judge(verdicts.lines, certificate, error, depth)
+        return tolerant or not verdicts.error, verdicts.error
+
+    return decide
+
+
+Judge = Callable[[list[tuple[Level, str]], X509, int, int], int]
+
+
+def _judge(settings: VerificationSettings, local: "_LocalCertificates | None") -> Judge:
+    """What is wrong with one certificate, as an error number; 0 if nothing is."""
+
+    def judge(lines: list[tuple[Level, str]], certificate: X509, error: int, depth: int) -> int:
         if not settings.convincing:
             lines.append((Level.INFO, "Certificate verification disabled"))
-            return True
+            return OK
+        ok = not error
         name = subject_text(certificate)
-        if not ok and not settings.chain and (depth > 0 or error in _CHAIN_LEADS_NOWHERE):
+        if error and not settings.chain and (depth > 0 or error in _CHAIN_LEADS_NOWHERE):
             # `verifyPeer` alone: the issuers do not matter, the installed leaf does (as in stunnel).
             lines.append((Level.INFO, f"CERT: Pre-verification error ignored: {binding.verify_reason(error)}"))
-            error = 0
-        if not ok and passes(error, depth):
-            return True
-        problem = _problem(settings, local, certificate, 0 if ok else error, depth)
+            error = OK
+        if error and passes(error, depth):
+            return OK
+        problem = _problem(settings, local, certificate, error, depth)
         if problem is None:
             # Said once per certificate: OpenSSL comes back with ok=0 for problems that are ignored here.
             if ok:
                 level = Level.NOTICE if depth == 0 else Level.INFO
                 lines.append((level, f"Certificate accepted at depth={depth}: {name}"))
-            return True
+            return OK
         lines.append((Level.WARNING, f"CERT: {problem}"))
         lines.append((Level.WARNING, f"Rejected by CERT at depth={depth}: {name}"))
-        return False
+        return error or APPLICATION_VERIFICATION
 
-    return verify
+    return judge
 
 
 def _problem(

@@ -6,6 +6,7 @@ Every failure ends here, in one place: one line that says what happened, then bo
 
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -14,16 +15,18 @@ from gevent import GreenletExit
 from gtunnel.address import ClientAddress, OriginalDestination, SocketAddress
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
-from gtunnel.net import resolver, sockopts
+from gtunnel.net import opening, resolver, sockopts
 from gtunnel.net.dial import Dialled, dial
 from gtunnel.net.legs import Leg, PlainLeg, Scratch, TlsLeg
 from gtunnel.net.names import Target
+from gtunnel.net.opening import SilentClientError
 from gtunnel.net.responders import Manner, Responders
 from gtunnel.net.transparency import Accepted
 from gtunnel.net.waiting import Wakeup
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tunnel import identity, narration
 from gtunnel.tunnel.relay import Relay
+from gtunnel.tunnel.resumption import Remembered
 from gtunnel.tunnel.revocation import RevokedError, inquire
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.shared import SharedCounter
@@ -51,13 +54,18 @@ class Connection:
         self._accepted = accepted
         self._workplace = workplace
         settings = service.settings
-        self.log: Log = service.log.named(identity.make(settings.log_id, workplace.sequence.next))
+        self._identifier = identity.make(settings.log_id, workplace.sequence.next)
+        self.log: Log = service.log.named(self._identifier)
         self._wakeup = Wakeup()
         self._near: Leg | None = None  # towards the client
         self._far: Leg | None = None  # towards the target
         self._dialled: Dialled | None = None
         self._destination: OriginalDestination | None = None
         self._relay: Relay | None = None
+        self._unconvincing = False
+        self._remembered: Remembered | None = None
+        self._greeted = False
+        self._silent = False
 
     def serve(self) -> None:
         """Serve it to its end. Raises nothing but `GreenletExit`, when the worker stops."""
@@ -68,7 +76,11 @@ class Connection:
         try:
             self._serve()
             failed = False
+        except SilentClientError as error:
+            self._silent = True
+            self.log.write(error.level, f"{error} (from {self.peer})")
         except GtunnelError as error:
+            self._greet()
             self.log.write(error.level, str(error))
         except GreenletExit:
             raise
@@ -82,20 +94,26 @@ class Connection:
 
     def _serve(self) -> None:
         """The path of a connection."""
-        self._greet()
+        self._begin()
         self._destination = self.service.transparency.destination(self._accepted)
         if self._destination is not None:
             self.log.write(Level.INFO, f"Original destination is {self._destination}")
+        if self.service.settings.client:
+            self._greet()
         for step in self.service.negotiate():
             self._take(step)
         self._transfer()
 
-    def _greet(self) -> None:
-        name = self.service.name
-        self.log.write(Level.DEBUG, f"Service [{name}] started")
+    def _begin(self) -> None:
+        self.log.write(Level.DEBUG, f"Service [{self.service.name}] started")
         sockopts.apply(self._accepted.sock, self.service.settings.sockets.local, "local", self.log)
         self._near = PlainLeg(self._accepted.sock, self._wakeup)
-        self.log.write(Level.NOTICE, f"Service [{name}] accepted connection from {self.peer}")
+
+    def _greet(self) -> None:
+        """Say who is there: at once, or where the client is to speak first, when it does."""
+        if not self._greeted:
+            self._greeted = True
+            self.log.write(Level.NOTICE, f"Service [{self.service.name}] accepted connection from {self.peer}")
 
     def _take(self, step: Step) -> None:
         if isinstance(step, StartTls):
@@ -104,24 +122,80 @@ class Connection:
             self._connect(step)
 
     def _start_tls(self) -> None:
-        service = self.service
-        client = service.settings.client
-        plain = self._far if client else self._near
+        plain = self._far if self.service.settings.client else self._near
         if not isinstance(plain, PlainLeg):
             raise TypeError("a protocol started TLS on a leg that is not there, or twice")
-        host = self._dialled.target.host if self._dialled is not None else None
-        narration.before_handshake(service, host, self.log)
-        engine = service.tls.engine(host)
-        leg = TlsLeg(plain, engine, self._workplace.scratch, self._wakeup)
-        if client:
-            self._far = leg
+        if self.service.settings.client:
+            self._connect_tls(plain)
         else:
-            self._near = leg
+            self._accept_tls(plain)
+
+    def _connect_tls(self, plain: PlainLeg) -> None:
+        """TLS towards the target."""
+        service, dialled = self.service, self._dialled
+        host = dialled.target.host if dialled is not None else None
+        narration.before_handshake(service, host, self.log)
+        if service.client_sessions is not None and dialled is not None:
+            server = f"{dialled.target.address} {service.tls.server_name(host)}"
+            self._remembered = service.client_sessions.recall(server, self.log)
+        engine = service.tls.engine(host, self._remembered.session if self._remembered is not None else None)
+        leg = self._far = TlsLeg(plain, engine, self._workplace.scratch, self._wakeup)
+        self._shake_hands(leg, service.settings.timeouts.busy)
+        if self._remembered is not None:
+            self._remembered.shaken(engine, self.log)
+            leg.on_data = self._remember
+
+    def _remember(self) -> None:
+        """Keep the session that the server gave, if it did."""
+        if self._remembered is not None and isinstance(self._far, TlsLeg):
+            self._remembered.look(self._far.engine, self.log)
+
+    def _accept_tls(self, plain: PlainLeg) -> None:
+        """TLS towards the client. Its server name may make it another service's."""
+        deadline = monotonic() + self.service.settings.timeouts.busy
+        reader = opening.receive(plain, self._wakeup, self._workplace.scratch, deadline - monotonic())
+        self._greet()
+        hello = reader.hello() if self.service.reads_hello else None
+        if hello is not None:
+            self._switch(hello.server_name)
+        service = self.service
+        narration.before_handshake(service, None, self.log)
+        resumption = service.server_sessions
+        with nullcontext() if resumption is None else resumption.offered(hello, self.log):
+            engine = service.tls.engine()
+            engine.feed(reader.received)
+            leg = self._near = TlsLeg(plain, engine, self._workplace.scratch, self._wakeup)
+            self._shake_hands(leg, deadline - monotonic())
+        if resumption is not None:
+            resumption.keep(engine, hello, self.log)
+
+    def _switch(self, server_name: str | None) -> None:
+        """Go on as the service that serves the name that the client asks for."""
+        if not self.service.virtual:
+            return
+        if server_name is None:
+            self.log.write(Level.DEBUG, "SNI: no servername was requested")
+            return
+        self.log.write(Level.INFO, f"SNI: requested servername: {server_name}")
+        service = self.service.for_name(server_name)
+        if service is None:
+            self.log.write(Level.ERR, f"SNI: no pattern matched servername: {server_name}")
+            return
+        self.log = self.log if service.log is self.service.log else service.log.named(self._identifier)
+        self.service = service
+        self.log.write(Level.NOTICE, f"SNI: switched to service [{service.name}]")
+
+    def _shake_hands(self, leg: TlsLeg, seconds: float) -> None:
+        service, engine = self.service, leg.engine
         try:
-            leg.handshake(service.settings.timeouts.busy, self._inquiry(engine))
+            leg.handshake(seconds, self._inquiry(engine))
         finally:
             self._tell_verdicts(engine)
-        narration.after_handshake(engine, self.log, client=client)
+        narration.after_handshake(engine, self.log, client=service.settings.client)
+        if service.redirected is not None and not self._unconvincing:
+            self._unconvincing = not engine.convinces(require=service.settings.verification.require)
+        if self._unconvincing:
+            self.log.write(Level.NOTICE, "Redirecting connection")
 
     def _tell_verdicts(self, engine: TlsEngine) -> None:
         for level, line in engine.take_verdicts():
@@ -138,8 +212,9 @@ class Connection:
             self._tell_verdicts(engine)
             manner = Manner(service.settings.ocsp.seconds, service.outgoing.mark)
             verdict = inquire(inquirer, engine.evidence(), self._workplace.responders, manner, self.log)
-            if not verdict.accepted:
+            if not verdict.accepted and service.redirected is None:
                 raise RevokedError(function=engine.function)
+            self._unconvincing = not verdict.accepted
 
         return convince
 
@@ -147,6 +222,8 @@ class Connection:
         service = self.service
         if step.target is not None:
             targets: Iterable[Target] = [Target(address, None) for address in resolver.lookup(step.target)]
+        elif self._unconvincing and service.redirected is not None:
+            targets = service.redirected.candidates(resolver.lookup, self.log)
         elif self._destination is not None:
             targets = [Target(self._destination, None)]
         else:
@@ -178,6 +255,7 @@ class Connection:
         return (forth, back) if self.service.settings.client else (back, forth)
 
     def _close(self, *, reset: bool) -> None:
+        self._remember()
         for leg in (self._near, self._far):
             if leg is not None:
                 leg.close(reset=reset)
@@ -196,8 +274,9 @@ class Connection:
     def _account(self, *, failed: bool) -> None:
         to_tls, to_socket = self.sent
         how = "reset" if failed else "closed"
+        level = Level.DEBUG if self._silent else Level.NOTICE
         self.log.write(
-            Level.NOTICE, f"Connection {how}: {to_tls} byte(s) sent to TLS, {to_socket} byte(s) sent to socket"
+            level, f"Connection {how}: {to_tls} byte(s) sent to TLS, {to_socket} byte(s) sent to socket"
         )
         left = len(self._workplace.connections)
         self.log.write(Level.DEBUG, f"Service [{self.service.name}] finished ({left} left)")

@@ -1,11 +1,12 @@
 """A service, compiled: everything that its connections share. Made by the supervisor before it forks: no gevent."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from gtunnel.address import HostPort, SocketAddress
 from gtunnel.conf.errors import Problem, problem_of
-from gtunnel.conf.settings import NetSettings, ServiceSettings
+from gtunnel.conf.settings import NetSettings, ServiceSettings, VirtualName
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import names
@@ -20,8 +21,10 @@ from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.ocsp.errors import InconclusiveError
 from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tls.ocsp.staple import Staple
+from gtunnel.tls.resumption import may_resume
 from gtunnel.tls.site import Site
-from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.tunnel.resumption import ClientResumption, ServerResumption
+from gtunnel.tunnel.shared import SharedCache, SharedCounter
 from gtunnel.tunnel.targets import Targets
 from gtunnel.wire import plain
 from gtunnel.wire.steps import Negotiation
@@ -61,10 +64,25 @@ class Service:
     tls: TlsContext
     transparency: TransparencyStrategy
     targets: Targets
+    redirected: Targets | None
     outgoing: Outgoing
     negotiate: Callable[[], Negotiation]
     inquirer: Inquirer | None
+    server_sessions: ServerResumption | None
+    client_sessions: ClientResumption | None
     log: Log
+    virtual: tuple[tuple[VirtualName, "Service"], ...] = ()
+
+    def for_name(self, server_name: str | None) -> "Service | None":
+        """The service that serves a name of this one's clients; None if it does so itself."""
+        if server_name is None:
+            return None
+        return next((service for name, service in self.virtual if name.matches(server_name)), None)
+
+    @property
+    def reads_hello(self) -> bool:
+        """Whether the ClientHello has to be known before OpenSSL gets it."""
+        return bool(self.virtual) or self.server_sessions is not None
 
     @property
     def name(self) -> str:
@@ -116,6 +134,7 @@ def compile_service(
         tls=tls,
         transparency=transparency,
         targets=Targets(settings.connect, SharedCounter().next, _PlacedLog(building.log, settings)),
+        redirected=_redirected(settings, _PlacedLog(building.log, settings)),
         outgoing=Outgoing(
             seconds=settings.timeouts.connect,
             options=settings.sockets.remote,
@@ -126,6 +145,8 @@ def compile_service(
         ),
         negotiate=plain.client if settings.client else plain.server,
         inquirer=tls.inquirer,
+        server_sessions=_server_sessions(settings, tls),
+        client_sessions=_client_sessions(settings),
         log=log,
     )
 
@@ -135,6 +156,38 @@ def _prepare(staple: Staple, settings: ServiceSettings, log: Log) -> None:
         staple.prepare()
     except InconclusiveError as error:
         log.write(Level.WARNING, str(Problem(settings.place, "", f"Service [{settings.name}]: {error}")))
+
+
+def with_virtual_services(services: Iterable[Service]) -> tuple[Service, ...]:
+    """Services of which each knows those that serve some of its names, in the order written."""
+    found = tuple(services)
+    names = [(name, service) for service in found for name in service.settings.virtual_names]
+    return tuple(
+        dataclasses.replace(
+            service, virtual=tuple(pair for pair in names if pair[0].primary == service.settings.section)
+        )
+        for service in found
+    )
+
+
+def _server_sessions(settings: ServiceSettings, tls: TlsContext) -> ServerResumption | None:
+    if not tls.sessions.enabled:
+        return None
+    return ServerResumption(tls, SharedCache(settings.sessions.size), settings.sessions.seconds)
+
+
+def _client_sessions(settings: ServiceSettings) -> ClientResumption | None:
+    if not settings.client or not may_resume(settings):
+        return None
+    return ClientResumption(SharedCache(settings.sessions.size), settings.sessions.seconds)
+
+
+def _redirected(settings: ServiceSettings, log: Log) -> Targets | None:
+    """Where clients are connected whose certificate does not convince; None where they are refused."""
+    if not settings.redirect:
+        return None
+    elsewhere = dataclasses.replace(settings.connect, targets=settings.redirect)
+    return Targets(elsewhere, SharedCounter().next, log)
 
 
 class _PlacedLog:

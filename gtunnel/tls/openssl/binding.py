@@ -33,6 +33,11 @@ def can_set_groups() -> bool:
     return native.SHARED or hasattr(lib, "SSL_CTX_set1_curves_list")
 
 
+def context_has_option(context: SSL.Context, name: str) -> bool:
+    """Whether an `SSL_OP_` option is set for all of a context's connections (SSL_CTX_get_options)."""
+    return bool(lib.SSL_CTX_get_options(context._context) & getattr(lib, _OPTION_PREFIX + name, 0))
+
+
 def set_groups(context: SSL.Context, groups: str) -> bool:
     """Set the key exchange groups (SSL_CTX_set1_groups_list); False if OpenSSL does not take the list."""
     if hasattr(lib, "SSL_CTX_set1_curves_list"):
@@ -42,7 +47,7 @@ def set_groups(context: SSL.Context, groups: str) -> bool:
         control = native.demand("SSL_CTX_ctrl", c_long, c_void_p, c_int, c_long, c_char_p)
         taken = control(native.pointer(context._context), _CTRL_SET_GROUPS_LIST, 0, groups.encode()) == 1
     if not taken:
-        _clear_errors()
+        clear_errors()
     return taken
 
 
@@ -56,7 +61,7 @@ def set_signature_algorithms(context: SSL.Context, algorithms: str) -> bool:
     """Set the signatures that we make and take (SSL_CTX_set1_sigalgs_list); False if OpenSSL does not take the list."""
     taken = bool(lib.SSL_CTX_set1_sigalgs_list(context._context, algorithms.encode()) == 1)
     if not taken:
-        _clear_errors()
+        clear_errors()
     return taken
 
 
@@ -104,7 +109,7 @@ def _value(entry: object) -> str:
     length = lib.ASN1_STRING_to_UTF8(converted, data)
     if length < 0:
         # Not what its type says (a BMPString of an odd length): shown as it is.
-        _clear_errors()
+        clear_errors()
         raw = ffi.buffer(lib.ASN1_STRING_get0_data(data), lib.ASN1_STRING_length(data))[:]
         return bytes(raw).decode("ascii", "replace")
     text = bytes(ffi.buffer(converted[0], length)[:]).decode("utf-8", "replace")
@@ -132,7 +137,7 @@ def _matches(certificate: X509, *, host: str | None = None, ip: bytes | None = N
         and lib.X509_STORE_CTX_init(context, store, certificate._x509, ffi.NULL) == 1
         and lib.X509_verify_cert(context) == 1
     )
-    _clear_errors()
+    clear_errors()
     return matched
 
 
@@ -153,7 +158,8 @@ def take_errors() -> list[str]:
     return texts
 
 
-def _clear_errors() -> None:
+def clear_errors() -> None:
+    """Empty OpenSSL's error queue."""
     # A stale entry in the queue would be taken for the cause of the next failure.
     while lib.ERR_get_error():
         pass

@@ -1,4 +1,4 @@
-"""Numbers that all workers count together."""
+"""Numbers that all workers count together, and what all of them remember."""
 
 import gc
 import os
@@ -6,7 +6,10 @@ import signal
 import time
 from pathlib import Path
 
-from gtunnel.tunnel.shared import SharedCounter
+import pytest
+
+from gtunnel.tunnel import shared
+from gtunnel.tunnel.shared import SharedCache, SharedCounter
 
 
 def test_it_counts_from_zero() -> None:
@@ -51,3 +54,53 @@ def test_its_descriptor_goes_with_it() -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) > before
     del counter
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_what_is_kept_is_found_until_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(shared, "monotonic", lambda: now)
+    cache = SharedCache(100)
+    cache.put(b"key", b"value", 10)
+    assert cache.get(b"key") == b"value"
+    assert cache.get(b"other") is None
+    cache.put(b"key", b"second", 10)
+    assert cache.get(b"key") == b"second"
+    now = 110.0
+    assert cache.get(b"key") is None
+
+
+def test_what_is_too_large_is_not_kept() -> None:
+    cache = SharedCache(4)
+    cache.put(b"key", bytes(shared.SLOT_BYTES), 10)
+    assert cache.get(b"key") is None
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 100])
+def test_a_full_table_forgets_what_would_expire_first(size: int) -> None:
+    cache = SharedCache(size)
+    for number in range(1000):
+        cache.put(str(number).encode(), b"value", 100 + number)
+    kept = [number for number in range(1000) if cache.get(str(number).encode()) is not None]
+    assert 0 < len(kept) <= size
+    assert kept[-1] == 999
+
+
+def test_all_processes_share_what_is_kept() -> None:
+    cache = SharedCache(100)
+    pid = os.fork()
+    if pid == 0:
+        cache.put(b"key", b"from the child", 100)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert cache.get(b"key") == b"from the child"
+
+
+def test_no_limit_costs_no_memory_until_it_is_used() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    before = resident()
+    cache = SharedCache(0)
+    cache.put(b"key", b"value", 100)
+    assert cache.get(b"key") == b"value"
+    assert resident() - before < 1000

@@ -1,0 +1,112 @@
+"""Sessions as bytes, and a server's hold on them.
+
+A session's encoding (i2d_SSL_SESSION(3)) holds its secrets and, in a server, the client's certificate and what was
+found wrong with it. What resumes a session in a server by its id needs OpenSSL's own cache, which only a shared libssl
+lets us reach: a session that was kept elsewhere is put in just before OpenSSL looks for it.
+"""
+
+import ctypes
+from typing import Final
+
+from OpenSSL import SSL
+from OpenSSL._util import ffi, lib
+
+from gtunnel.tls.openssl import binding
+from gtunnel.tls.openssl.native import function, pointer
+
+# ssl.h and tls1.h.
+_SET_SESS_CACHE_SIZE: Final = 42
+_SET_TICKET_KEYS: Final = 59
+# SSL_CTX_set_tlsext_ticket_keys: name, MAC secret, encryption key.
+TICKET_NAME_BYTES: Final = 16
+TICKET_SECRET_BYTES: Final = 32
+# RFC 5246, section 7.4.1.2.
+MAX_SESSION_ID: Final = 32
+
+_context_ctrl = function(
+    "SSL_CTX_ctrl", ctypes.c_long, ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p
+)
+_add_session = function("SSL_CTX_add_session", ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_remove_session = function("SSL_CTX_remove_session", ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_set_num_tickets = function("SSL_CTX_set_num_tickets", ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
+_get_id = function(
+    "SSL_SESSION_get_id", ctypes.POINTER(ctypes.c_ubyte), ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint)
+)
+
+# Whether a server's sessions can be kept outside of OpenSSL and handed to it.
+CAN_OFFER: Final = None not in (_add_session, _remove_session, _get_id, _context_ctrl)
+# Whether session tickets can be encrypted with keys of ours.
+CAN_SET_TICKET_KEYS: Final = _context_ctrl is not None
+
+
+def encode(session: SSL.Session) -> bytes:
+    """A session as DER; empty for what OpenSSL cannot encode."""
+    length = lib.i2d_SSL_SESSION(session._session, ffi.NULL)
+    if length <= 0:
+        return b""
+    buffer = ffi.new("unsigned char[]", length)
+    lib.i2d_SSL_SESSION(session._session, ffi.new("unsigned char **", buffer))
+    return bytes(ffi.buffer(buffer, length))
+
+
+def decode(data: bytes) -> SSL.Session | None:
+    """A session from DER; None if it is none."""
+    buffer = ffi.from_buffer(data)
+    place = ffi.new("const unsigned char **", ffi.cast("const unsigned char *", buffer))
+    raw = lib.d2i_SSL_SESSION(ffi.NULL, place, len(data))
+    if raw == ffi.NULL:
+        binding.clear_errors()
+        return None
+    session = SSL.Session()
+    session._session = ffi.gc(raw, lib.SSL_SESSION_free)
+    return session
+
+
+def resume(connection: SSL.Connection, data: bytes) -> bool:
+    """Have a client offer a session, encoded as by `encode`, before its handshake; False if it is none.
+
+    pyOpenSSL's own `set_session` takes only sessions that it has seen in the same context.
+    """
+    session = decode(data)
+    return session is not None and bool(lib.SSL_set_session(connection._ssl, session._session) == 1)
+
+
+def same(one: SSL.Session, other: SSL.Session) -> bool:
+    """Whether both are the same: a connection gets a new one with each TLS 1.3 ticket."""
+    # Both are held, so neither's memory has become the other's.
+    return bool(one._session == other._session)
+
+
+def session_id(session: SSL.Session) -> bytes:
+    """What a client names the session by; empty if it has no id."""
+    if _get_id is None:
+        return b""
+    length = ctypes.c_uint()
+    data = _get_id(pointer(session._session), ctypes.byref(length))
+    return bytes(data[: length.value])
+
+
+def offer(context: SSL.Context, session: SSL.Session) -> None:
+    """Put a session where OpenSSL looks for the one that a client names."""
+    if _add_session is not None:
+        _add_session(pointer(context._context), pointer(session._session))
+
+
+def withdraw(context: SSL.Context, session: SSL.Session) -> None:
+    """Take it away again."""
+    if _remove_session is not None:
+        _remove_session(pointer(context._context), pointer(session._session))
+
+
+def set_ticket_keys(context: SSL.Context, name: bytes, mac: bytes, key: bytes) -> bool:
+    """Encrypt session tickets with these instead of random ones; False if OpenSSL does not take them."""
+    if _context_ctrl is None:
+        return False
+    keys = name + mac + key
+    return bool(_context_ctrl(pointer(context._context), _SET_TICKET_KEYS, len(keys), keys) == 1)
+
+
+def set_ticket_count(context: SSL.Context, count: int) -> None:
+    """How many TLS 1.3 tickets a full handshake sends, as far as this can be set."""
+    if _set_num_tickets is not None:
+        _set_num_tickets(pointer(context._context), count)

@@ -1,0 +1,145 @@
+"""Which sessions a context lets resume, and how they get into it and out of it.
+
+A server gives its clients tickets, which hold the whole session, encrypted with keys that all workers inherited (or
+with `ticketKeySecret`, which other machines have, too). For clients that take no tickets, and where sessions are kept
+on a server (`sessiond`), a session has an id: the one that a ClientHello names is fetched before OpenSSL sees the
+hello, and put where it looks (`openssl.sessions`). A session is handed out only after its peer has convinced us.
+
+A session belongs to what it was made for: its context has a digest of the service's name and of all that verification
+demands, and OpenSSL resumes it nowhere else. So what was good enough for other demands does not open this service.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from OpenSSL import SSL
+
+from gtunnel.conf.settings import ServiceSettings, SessionSettings, TlsVersion, VerificationSettings
+from gtunnel.tls.engine import TlsEngine
+from gtunnel.tls.errors import TlsSetupError
+from gtunnel.tls.hello import TLS1_3, ClientHello
+from gtunnel.tls.openssl import binding, sessions
+
+WHAT_WOULD_HELP: Final = (
+    "the OpenSSL inside this cryptography package cannot do it; with Debian's python3-openssl gtunnel can"
+)
+
+
+def session_context(service: ServiceSettings) -> bytes:
+    """What the sessions of a service are good for: 32 bytes (SSL_CTX_set_session_id_context(3)).
+
+    It is the same on other machines with the same service, wherever their certificates lie.
+    """
+    verification = service.verification
+    demands = (
+        verification.request,
+        verification.require,
+        verification.chain,
+        verification.peer,
+        verification.hosts,
+        verification.ips,
+        verification.emails,
+        bool(service.redirect),
+    )
+    digest = hashlib.sha256(repr((service.name, demands)).encode())
+    for file in _trusted(verification):
+        digest.update(hashlib.sha256(file).digest())
+    return digest.digest()
+
+
+def _trusted(verification: VerificationSettings) -> list[bytes]:
+    if verification.ca_file is None or not verification.convincing:
+        return []
+    try:
+        return [Path(verification.ca_file).read_bytes()]
+    except OSError:
+        return []  # whoever loads it says so
+
+
+def set_resumption(context: SSL.Context, service: ServiceSettings) -> None:
+    """Let a context resume what the settings allow. Raises `TlsSetupError` for what this OpenSSL has not got."""
+    settings = service.sessions
+    context.set_session_id(session_context(service))
+    # OpenSSL takes 0 for "never".
+    context.set_timeout(max(1, int(settings.seconds)))
+    # What a client resumes is ours to keep (`tunnel.resumption`), and so is what a server keeps by id.
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    if not may_resume(service):
+        context.set_options(SSL.OP_NO_TICKET)
+        sessions.set_ticket_count(context, 0)
+    elif not service.client:
+        _set_server(context, settings)
+
+
+def may_resume(service: ServiceSettings) -> bool:
+    """Whether the service's sessions can be resumed at all."""
+    # Whether a resumed session's peer had shown a key or nothing cannot be told where both are possible, and the
+    # second is to be redirected.
+    ambiguous = bool(service.redirect) and service.tls.psk_secrets is not None
+    return service.sessions.resume and service.sessions.seconds > 0 and not ambiguous
+
+
+def _set_server(context: SSL.Context, settings: SessionSettings) -> None:
+    if settings.ticket_secrets is not None:
+        mac, key = (_stretched(secret) for secret in (settings.ticket_secrets.mac, settings.ticket_secrets.key))
+        name = hashlib.sha256(b"gtunnel ticket name" + key + mac).digest()[: sessions.TICKET_NAME_BYTES]
+        if not sessions.set_ticket_keys(context, name, mac, key):
+            raise TlsSetupError(option="ticketKeySecret", value="***", reason=WHAT_WOULD_HELP)
+    if settings.server is not None:
+        if not sessions.CAN_OFFER:
+            raise TlsSetupError(option="sessiond", value=settings.server, reason=WHAT_WOULD_HELP)
+        # As in stunnel: with a ticket a client would not ask for what the server keeps.
+        context.set_options(SSL.OP_NO_TICKET)
+    if sessions.CAN_OFFER:
+        context.set_session_cache_mode(SSL.SESS_CACHE_SERVER | SSL.SESS_CACHE_NO_INTERNAL_STORE)
+    if binding.context_has_option(context, "NO_TICKET"):
+        # The id of one of them is all that we learn.
+        sessions.set_ticket_count(context, 1)
+
+
+def _stretched(secret: bytes) -> bytes:
+    """A secret as long as OpenSSL's: one of 16 bytes is no weaker than it was."""
+    if len(secret) == sessions.TICKET_SECRET_BYTES:
+        return secret
+    return hashlib.sha256(secret).digest()
+
+
+class ServerSessions:
+    """A server context's sessions that have an id."""
+
+    def __init__(self, context: SSL.Context, service: ServiceSettings) -> None:
+        self._context = context
+        tls = service.tls
+        off = dict(tls.options).get("NO_TLSv1_3", False)
+        self._speaks_1_3 = tls.version_max in {TlsVersion.ALL, TlsVersion.TLSV1_3} and not off
+        self._tickets = not binding.context_has_option(context, "NO_TICKET")
+        self.enabled = sessions.CAN_OFFER and may_resume(service) and not service.client
+
+    def wanted(self, hello: ClientHello) -> tuple[bytes, ...]:
+        """The ids of sessions that OpenSSL would look for."""
+        if self._speaks_1_3 and hello.newest >= TLS1_3:
+            # RFC 8446, section 4.2.11: tickets of ours that hold an id only.
+            ids = () if self._tickets else hello.identities
+        else:
+            ids = () if self._tickets and hello.ticket else (hello.session_id,)
+        return tuple(one for one in ids if 0 < len(one) <= sessions.MAX_SESSION_ID)
+
+    def offer(self, encoded: bytes) -> SSL.Session | None:
+        """Put a session where OpenSSL looks; None if it is none. To be withdrawn after the handshake."""
+        session = sessions.decode(encoded)
+        if session is not None:
+            sessions.offer(self._context, session)
+        return session
+
+    def withdraw(self, session: SSL.Session) -> None:
+        """Take it away again."""
+        sessions.withdraw(self._context, session)
+
+    def to_keep(self, engine: TlsEngine, hello: ClientHello) -> tuple[bytes, bytes] | None:
+        """The id and the encoding of a new session, if clients come back with its id; None where they have a ticket."""
+        has_ticket = self._tickets and (hello.ticket is not None or engine.tickets_follow)
+        if has_ticket or (engine.reused and not engine.tickets_follow):
+            return None
+        identity, encoded = engine.session_id(), engine.encoded_session()
+        return (identity, encoded) if identity and encoded else None

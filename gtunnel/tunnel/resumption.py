@@ -1,0 +1,114 @@
+"""Sessions that are kept outside of OpenSSL, so that any worker can resume them - or any machine.
+
+A server looks the session up that a client names, before OpenSSL sees the ClientHello. A client keeps the session that
+each of its servers gave it last; with TLS 1.3 that comes with the first data, not with the handshake. However often it
+is renewed, it is good for `sessionCacheTimeout` after the full handshake in which the server's certificate was checked.
+"""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Final, Protocol
+
+from OpenSSL import SSL
+
+from gtunnel.events import Log
+from gtunnel.tls.context import TlsContext
+from gtunnel.tls.engine import TlsEngine
+from gtunnel.tls.hello import ClientHello
+
+# What precedes a client's session: when its full handshake was (monotonic seconds).
+_BORN: Final = struct.Struct("=d")
+
+
+class SessionStore(Protocol):
+    """Where sessions are kept. One that cannot be reached has nothing: that costs a full handshake, nothing more."""
+
+    def get(self, key: bytes, log: Log) -> bytes | None:
+        """What was kept by this key; None if nothing is, any more."""
+
+    def put(self, key: bytes, value: bytes, seconds: float, log: Log) -> None:
+        """Keep something for so long, if possible."""
+
+
+class ServerResumption:
+    """The sessions of a server's clients that have an id instead of a ticket."""
+
+    def __init__(self, tls: TlsContext, store: SessionStore, seconds: float) -> None:
+        self._sessions = tls.sessions
+        self._store = store
+        self._seconds = seconds
+
+    @contextmanager
+    def offered(self, hello: ClientHello | None, log: Log) -> Iterator[None]:
+        """For the time of a handshake: let OpenSSL find the session that the client names."""
+        offered: list[SSL.Session] = []
+        for identity in () if hello is None else self._sessions.wanted(hello):
+            encoded = self._store.get(identity, log)
+            session = None if encoded is None else self._sessions.offer(encoded)
+            if session is not None:
+                offered.append(session)
+                break
+        try:
+            yield
+        finally:
+            for session in offered:
+                self._sessions.withdraw(session)
+
+    def keep(self, engine: TlsEngine, hello: ClientHello | None, log: Log) -> None:
+        """Keep the session of a client that has convinced us."""
+        kept = None if hello is None else self._sessions.to_keep(engine, hello)
+        if kept is not None:
+            self._store.put(*kept, self._seconds, log)
+
+
+class ClientResumption:
+    """The sessions that a client service has with its servers."""
+
+    def __init__(self, store: SessionStore, seconds: float) -> None:
+        self._store = store
+        self._seconds = seconds
+
+    def recall(self, server: str, log: Log) -> "Remembered":
+        """What is remembered of a server: an address, and the name that it is asked for."""
+        kept = self._store.get(server.encode(), log)
+        if kept is None or len(kept) <= _BORN.size:
+            return Remembered(self, server, None, monotonic())
+        (born,) = _BORN.unpack_from(kept)
+        return Remembered(self, server, kept[_BORN.size :], born)
+
+    def keep(self, server: str, session: bytes, born: float, log: Log) -> None:
+        """Keep a session until its time is over."""
+        left = born + self._seconds - monotonic()
+        if left > 0:
+            self._store.put(server.encode(), _BORN.pack(born) + session, left, log)
+
+
+class Remembered:
+    """One connection's view of its server's session: what it offers, and what it learns."""
+
+    def __init__(self, resumption: ClientResumption, server: str, session: bytes | None, born: float) -> None:
+        self.session = session
+        self._resumption = resumption
+        self._server = server
+        self._born = born
+        self._seen: SSL.Session | None = None
+
+    def shaken(self, engine: TlsEngine, log: Log) -> None:
+        """After the handshake: that of TLS 1.2 has brought what can be kept."""
+        if not engine.reused:
+            self._born = monotonic()
+        if engine.tickets_follow or engine.reused:
+            self._seen = engine.session()
+        else:
+            self.look(engine, log)
+
+    def look(self, engine: TlsEngine, log: Log) -> None:
+        """Keep what the server gave since the last look, if it did."""
+        if not engine.has_another_session(self._seen):
+            return
+        self._seen = engine.session()
+        encoded = engine.encoded_session()
+        if encoded:
+            self._resumption.keep(self._server, encoded, self._born, log)

@@ -1,0 +1,144 @@
+"""Which sessions are resumed, by which services."""
+
+from pathlib import Path
+
+import pytest
+
+from gtunnel.tls import context
+from gtunnel.tls.context import TlsContext
+from gtunnel.tls.engine import TlsEngine
+from gtunnel.tls.errors import TlsSetupError
+from gtunnel.tls.hello import HelloReader
+from gtunnel.tls.openssl import sessions
+from gtunnel.tls.resumption import may_resume, session_context
+from tests.gtunnel.tls.pairs import Meeting, drain, met, presenting, read, service, write
+from tests.support.certificates import Pki
+
+offers = pytest.mark.skipif(not sessions.CAN_OFFER, reason="this OpenSSL is linked statically into the bindings")
+SECRETS = (f"ticketKeySecret = {'0a' * 16}", f"ticketMacSecret = {'0b' * 32}")
+VERSIONS = ["TLSv1.2", "TLSv1.3"]
+
+
+def visit(client: TlsContext, server: TlsContext, session: bytes | None = None) -> tuple[TlsEngine, bytes]:
+    """A connection of one byte; the client's engine, and what it can resume."""
+    meeting = met(client.engine(session=session), server.engine())
+    write(meeting.server, b"x")
+    meeting.deliver(meeting.server)
+    assert read(meeting.client) == b"x"
+    return meeting.client, meeting.client.encoded_session()
+
+
+def clients(version: str, *lines: str) -> TlsContext:
+    return context.build(service(f"sslVersion = {version}", *lines, client=True))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_ticket_is_good_for_the_service_that_gave_it(pki: Pki, version: str) -> None:
+    client, server = clients(version), context.build(service(*presenting(pki.server)))
+    first, session = visit(client, server)
+    again, _ = visit(client, server, session)
+    assert (first.reused, again.reused) == (False, True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("line", ["sessionResume = no", "sessionCacheTimeout = 0"])
+def test_nothing_is_resumed_where_it_is_switched_off(pki: Pki, version: str, line: str) -> None:
+    client, server = clients(version), context.build(service(*presenting(pki.server), line))
+    _, session = visit(client, server)
+    again, _ = visit(client, server, session)
+    assert not again.reused
+
+
+def test_a_session_is_no_good_where_other_things_are_demanded(pki: Pki) -> None:
+    lines = (*presenting(pki.server), f"CAfile = {pki.ca}")
+    demands = [(), ("verifyChain = yes",), ("verifyChain = yes", "checkHost = a"), ("requireCert = yes",)]
+    found = {session_context(service(*lines, *more)) for more in demands}
+    assert len(found) == len(demands)
+    assert all(len(one) == 32 for one in found)
+
+
+def test_nor_where_others_are_trusted(pki: Pki, tmp_path: Path) -> None:
+    copy = tmp_path / "ca.pem"
+    copy.write_bytes(pki.ca.read_bytes())
+    lines = (*presenting(pki.server), "verifyChain = yes")
+    here, there = (session_context(service(*lines, f"CAfile = {file}")) for file in (pki.ca, copy))
+    assert here == there
+    copy.write_bytes(pki.stranger.ca_file.read_bytes())
+    assert session_context(service(*lines, f"CAfile = {copy}")) != here
+
+
+def test_a_shared_key_and_a_redirection_do_not_go_with_resumption(pki: Pki) -> None:
+    lines = (*presenting(pki.server), f"CAfile = {pki.ca}", "verifyChain = yes", "redirect = 1")
+    assert may_resume(service(*lines))
+    assert not may_resume(service(*lines, "PSKsecrets = /secrets"))
+
+
+@pytest.mark.skipif(sessions.CAN_SET_TICKET_KEYS, reason="this OpenSSL takes ticket keys")
+@pytest.mark.parametrize("lines", [SECRETS, ("sessiond = 127.0.0.1:1",)])
+def test_what_a_static_openssl_cannot_do_is_refused_with_what_helps(pki: Pki, lines: tuple[str, ...]) -> None:
+    with pytest.raises(TlsSetupError, match="with Debian's python3-openssl gtunnel can") as caught:
+        context.build(service(*presenting(pki.server), *lines))
+    assert "0a0a" not in str(caught.value)
+
+
+@pytest.mark.skipif(not sessions.CAN_SET_TICKET_KEYS, reason="this OpenSSL is linked statically into the bindings")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_ticket_is_good_on_another_machine_with_the_same_secrets(pki: Pki, version: str) -> None:
+    client = clients(version)
+    one, two, other = (
+        context.build(service(*presenting(pki.server), *lines)) for lines in (SECRETS, SECRETS, ())
+    )
+    _, session = visit(client, one)
+    assert visit(client, two, session)[0].reused
+    assert not visit(client, other, session)[0].reused
+
+
+def name_of(session: bytes, client: TlsContext, server: TlsContext) -> tuple[bytes, ...]:
+    """The ids that a server would look up for a client that offers a session."""
+    reader = HelloReader()
+    engine = client.engine(session=session)
+    engine.handshake()
+    reader.feed(drain(engine))
+    hello = reader.hello()
+    assert hello is not None
+    return server.sessions.wanted(hello)
+
+
+@offers
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_session_by_its_id_goes_from_one_process_to_another(pki: Pki, version: str) -> None:
+    client = clients(version)
+    one, two = (context.build(service(*presenting(pki.server), "options = NO_TICKET")) for _ in range(2))
+    reader = HelloReader()
+    engine, peer = client.engine(), one.engine()
+    engine.handshake()
+    flight = drain(engine)
+    reader.feed(flight)
+    peer.feed(flight)
+    meeting = Meeting(engine, peer).shake()
+    assert meeting.agreed
+    hello = reader.hello()
+    assert hello is not None
+    kept = one.sessions.to_keep(peer, hello)
+    assert kept is not None
+    write(peer, b"x")
+    meeting.deliver(peer)
+    assert read(engine) == b"x"
+    session = engine.encoded_session()
+    assert kept[0] in name_of(session, client, two)
+    assert not visit(client, two, session)[0].reused
+    offered = two.sessions.offer(kept[1])
+    assert offered is not None
+    assert visit(client, two, session)[0].reused
+    offered = two.sessions.offer(kept[1])
+    assert offered is not None
+    two.sessions.withdraw(offered)
+    assert not visit(client, two, session)[0].reused
+
+
+def test_who_has_a_ticket_needs_no_id(pki: Pki) -> None:
+    server = context.build(service(*presenting(pki.server)))
+    for version in VERSIONS:
+        client = clients(version)
+        _, session = visit(client, server)
+        assert name_of(session, client, server) == ()
