@@ -33,6 +33,9 @@ _get_id = function(
     "SSL_SESSION_get_id", ctypes.POINTER(ctypes.c_ubyte), ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint)
 )
 
+_encode = function("i2d_SSL_SESSION", ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_decode = function("d2i_SSL_SESSION", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long)
+
 # Whether a server's sessions can be kept outside of OpenSSL and handed to it.
 CAN_OFFER: Final = None not in (_add_session, _remove_session, _get_id, _context_ctrl)
 # Whether session tickets can be encrypted with keys of ours.
@@ -41,19 +44,28 @@ CAN_SET_TICKET_KEYS: Final = _context_ctrl is not None
 
 def encode(session: SSL.Session) -> bytes:
     """A session as DER; empty for what OpenSSL cannot encode."""
-    length = lib.i2d_SSL_SESSION(session._session, ffi.NULL)
+    raw = session._session
+    length = _encode_to(raw, ffi.NULL)
     if length <= 0:
         return b""
     buffer = ffi.new("unsigned char[]", length)
-    lib.i2d_SSL_SESSION(session._session, ffi.new("unsigned char **", buffer))
+    _encode_to(raw, ffi.new("unsigned char **", buffer))
     return bytes(ffi.buffer(buffer, length))
+
+
+def _encode_to(raw: object, place: object) -> int:
+    # Only newer bindings list it; where they do not, OpenSSL is a shared library.
+    return int(lib.i2d_SSL_SESSION(raw, place) if _encode is None else _encode(pointer(raw), pointer(place)))
 
 
 def decode(data: bytes) -> SSL.Session | None:
     """A session from DER; None if it is none."""
     buffer = ffi.from_buffer(data)
     place = ffi.new("const unsigned char **", ffi.cast("const unsigned char *", buffer))
-    raw = lib.d2i_SSL_SESSION(ffi.NULL, place, len(data))
+    if _decode is None:
+        raw = lib.d2i_SSL_SESSION(ffi.NULL, place, len(data))
+    else:
+        raw = ffi.cast("SSL_SESSION *", _decode(None, pointer(place), len(data)) or 0)
     if raw == ffi.NULL:
         binding.clear_errors()
         return None
