@@ -35,7 +35,7 @@ def can_set_groups() -> bool:
 
 def context_has_option(context: SSL.Context, name: str) -> bool:
     """Whether an `SSL_OP_` option is set for all of a context's connections (SSL_CTX_get_options)."""
-    return bool(lib.SSL_CTX_get_options(context._context) & getattr(lib, _OPTION_PREFIX + name, 0))
+    return bool(options.get(context) & options.numbers().get(name, 0))
 
 
 def set_groups(context: SSL.Context, groups: str) -> bool:
