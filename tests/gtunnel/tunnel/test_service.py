@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from OpenSSL import SSL
 
 from gtunnel.address import HostPort
-from gtunnel.conf.options_tls import DEFAULT_CURVES
+from gtunnel.conf.options_tls import DEFAULT_CIPHERSUITES
 from gtunnel.conf.settings import ServiceSettings
 from gtunnel.events import SilentLog
 from gtunnel.net.loops import LoopGuard
@@ -85,9 +86,13 @@ def test_all_problems_of_a_service_are_told_each_at_its_line() -> None:
 
 
 def test_a_default_that_does_not_work_is_shown_at_the_section(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gtunnel.tls.openssl.binding.set_groups", lambda *_: False)
+    def refuse(*_: object) -> None:
+        raise SSL.Error([("SSL routines", "", "no cipher match")])
+
+    monkeypatch.setattr("gtunnel.tls.openssl.binding.set_ciphersuites", refuse)
     (text,) = problems("client = yes\naccept = 1\nconnect = 2")
-    assert text == f"test.conf:4: Service [test]: curves = {DEFAULT_CURVES}: Invalid groups list in 'curves'"
+    reason = f"ciphersuites = {DEFAULT_CIPHERSUITES}: SSL routines::no cipher match"
+    assert text == f"test.conf:4: Service [test]: {reason}"
 
 
 def test_an_error_of_one_thing_is_its_own_problem() -> None:
