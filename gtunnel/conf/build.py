@@ -54,6 +54,7 @@ def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...])
             group=statements.one(process.SETGID),
             pid_file=statements.one(process.PID),
             workers=statements.one(process.WORKERS),
+            reload_certs=statements.one(process.RELOAD_CERTS),
         ),
         net=NetSettings(
             backend=statements.one(process.NET_BACKEND),

@@ -134,6 +134,15 @@ PID = Single[str | None](
     metavar="FILE",
     help="file that holds the process id; empty for none",
 )
+RELOAD_CERTS = Single(
+    name="reloadCerts",
+    scope=Scope.GLOBAL,
+    parse=yes_no,
+    default=False,
+    metavar="yes|no",
+    help="take up changed files of certificates, keys, CAs, CRLs and PSKs without a signal",
+    since="gtunnel 0.1",
+)
 SERVICE_IDENT = Single(
     name="service",
     scope=Scope.GLOBAL,
@@ -225,6 +234,7 @@ OPTIONS = (
     LOG,
     OUTPUT,
     PID,
+    RELOAD_CERTS,
     SERVICE_IDENT,
     SETGID,
     SETUID,

@@ -161,13 +161,14 @@ class LogOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSettings:
-    """`chroot`, `setuid`, `setgid`, `pid` (None: no pid file), `workers` (None: one per core)."""
+    """`chroot`, `setuid`, `setgid`, `pid` (None: no pid file), `workers` (None: one per core), `reloadCerts`."""
 
     chroot: str | None
     user: str | None
     group: str | None
     pid_file: str | None
     workers: int | None
+    reload_certs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

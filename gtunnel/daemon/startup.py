@@ -21,6 +21,7 @@ from gtunnel.daemon import privileges
 from gtunnel.daemon.crew import SIGNALS, preload
 from gtunnel.daemon.detach import Detached, detach
 from gtunnel.daemon.generation import Generation
+from gtunnel.daemon.hotfiles import watching
 from gtunnel.daemon.log import FileSink, Journal, JournalLog, StartupLog, connect_syslog
 from gtunnel.daemon.pidfile import PidFile
 from gtunnel.daemon.supervisor import Anew, Supervisor, start_journal
@@ -52,6 +53,7 @@ def run(load: Load, source: str) -> int:
         features.demand()
         configuration = load_logged(log)
         identity = privileges.look_up(configuration.process)
+        watch = watching(configuration)
         passphrases = Passphrases(ask)
         chroot = configuration.process.chroot
         services = generations.compile_services(configuration, LoopGuard(), journal, log, Site(passphrases, chroot))
@@ -70,7 +72,9 @@ def run(load: Load, source: str) -> int:
         generation.close_all_but(())
         return _complain(log, error)
     log.replay(JournalLog(journal, configuration.log.level))
-    anew = Anew(load_logged, Site(passphrases, chroot, confined=True))
+    # Inside a jail the files are others, even where they are called the same.
+    watch = watch if chroot is None else watching(configuration)
+    anew = Anew(load_logged, Site(passphrases, chroot, confined=True), watch)
     supervisor = Supervisor(anew, generation, journal, descriptors=descriptors)
     return _serve(supervisor, detached, pid_file, generation)
 

@@ -16,6 +16,7 @@ from gtunnel.conf.settings import Configuration, Foreground, LogMode
 from gtunnel.daemon import generation as generations
 from gtunnel.daemon.crew import SIGNALS, Crew, Member, Shared
 from gtunnel.daemon.generation import Generation, GenerationError
+from gtunnel.daemon.hotfiles import Watch, watching
 from gtunnel.daemon.log import DescriptorSink, Journal, JournalLog, LogFileError, open_journal, truncate
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
@@ -31,10 +32,12 @@ STANDARD_ERROR: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Anew:
-    """What a reload begins with: how to read the configuration, and where contexts are built (with which secrets)."""
+    """What a reload begins with: how to read the configuration, where contexts are built (with which secrets), and the
+    watch over the files that are in use now."""
 
     load: Callable[[Log], Configuration]
     site: Site
+    watch: Watch | None = None
 
 
 class Supervisor:
@@ -43,6 +46,7 @@ class Supervisor:
     def __init__(self, anew: Anew, generation: Generation, journal: Journal, *, descriptors: int) -> None:
         """`anew` is for SIGHUP; `descriptors` is the limit of each worker."""
         self._anew = anew
+        self._watch = anew.watch
         self._generation = generation
         self._journal = journal
         # `foreground` is not reloaded (manual, SIGNALS): what the process was started with holds.
@@ -64,6 +68,7 @@ class Supervisor:
             self._crew.dismiss(self._crew.members, self._log)
             return False
         self._log.write(Level.INFO, "Accepting new connections")
+        self._warn_of_unreadable_files()
         return True
 
     def supervise(self) -> None:
@@ -75,16 +80,23 @@ class Supervisor:
             signal.SIGCHLD: self._look_after_workers,
         }
         while True:
-            timeout = max(0.0, self._hire_at - monotonic()) if self._hire_at is not None else 3600.0
-            received = signal.sigtimedwait(SIGNALS, timeout)
+            self._look_at_files()
+            received = signal.sigtimedwait(SIGNALS, self._patient_for())
             if received is None:
-                self._replace_workers()
+                if self._hire_at is not None and monotonic() >= self._hire_at:
+                    self._replace_workers()
                 continue
             action = actions.get(received.si_signo)
             if action is None:
                 self._stop(received.si_signo)
                 return
             action()
+
+    def _patient_for(self) -> float:
+        """How long to wait for a signal: until somebody is to be hired, or files are to be looked at."""
+        times = [self._hire_at] if self._hire_at is not None else []
+        times += [self._watch.due] if self._watch is not None else []
+        return max(0.0, min(times) - monotonic()) if times else 3600.0
 
     def _stop(self, number: int) -> None:
         if number == signal.SIGTERM:
@@ -141,7 +153,7 @@ class Supervisor:
     def _reload(self) -> None:
         """Build the next generation; let it take over when it accepts, and go on with this one otherwise."""
         try:
-            journal, generation = self._next_generation()
+            journal, generation, watch = self._next_generation()
         except (GenerationError, ConfigError):
             self._log.write(Level.ERR, "Failed to reload the configuration file")
             return
@@ -149,27 +161,69 @@ class Supervisor:
             self._log.write(Level.ERR, f"{error}: Failed to reload the configuration file")
             return
         except Exception:  # noqa: BLE001 - a bug: the old configuration goes on all the same
-            for line in traceback.format_exc().splitlines():
-                self._log.write(Level.ERR, f"INTERNAL ERROR: {line}")
+            self._tell_bug()
             self._log.write(Level.ERR, "Failed to reload the configuration file")
             return
+        if self._take_over(generation, journal):
+            self._watch = watch
+            self._warn_of_unreadable_files()
+        else:
+            self._log.write(Level.ERR, "The new workers did not start: Failed to reload the configuration file")
+
+    def _take_over(self, generation: Generation, journal: Journal) -> bool:
+        """Let the next generation's workers accept, and the old ones drain. False, and nothing has changed, if they do
+        not come up."""
         log = JournalLog(journal, generation.configuration.log.level)
         old_members = [member for member in self._crew.members if not member.draining]
         members = self._hire(generation, journal, log)
         if not self._ready(members, generation):
             self._crew.dismiss(members, self._log)
             generation.close_all_but(self._generation.listening)
-            journal.close()
-            self._log.write(Level.ERR, "The new workers did not start: Failed to reload the configuration file")
-            return
+            if journal is not self._journal:
+                journal.close()
+            return False
         self._crew.drain(old_members)
         self._generation.close_all_but(generation.listening)
-        self._journal.close()
+        if journal is not self._journal:
+            self._journal.close()
         self._generation, self._journal, self._log = generation, journal, log
         log.write(Level.INFO, "Accepting new connections")
+        return True
 
-    def _next_generation(self) -> tuple[Journal, Generation]:
+    def _look_at_files(self) -> None:
+        """Take up files that have changed, with the configuration that is running; or go on with what is in use."""
+        changed = () if self._watch is None else self._watch.changed()
+        if not changed:
+            return
+        self._log.write(Level.NOTICE, f"Files have changed: {', '.join(changed)}")
+        configuration = self._generation.configuration
+        try:
+            services = generations.compile_services(
+                configuration, LoopGuard(), self._journal, self._log, self._anew.site
+            )
+            generation = generations.bind(configuration, services, self._generation, self._log)
+        except GenerationError:
+            self._log.write(Level.ERR, "What has been loaded before stays in use, until the files change again")
+            return
+        except Exception:  # noqa: BLE001 - a bug: what is in use goes on all the same
+            self._tell_bug()
+            return
+        if self._take_over(generation, self._journal):
+            self._log.write(Level.NOTICE, "Changed files are in use now")
+        else:
+            self._log.write(Level.ERR, "The new workers did not start: what has been loaded before stays in use")
+
+    def _warn_of_unreadable_files(self) -> None:
+        for file in () if self._watch is None else self._watch.unreadable():
+            self._log.write(Level.WARNING, f"reloadCerts: {file} cannot be read any more, after setuid or chroot")
+
+    def _tell_bug(self) -> None:
+        for line in traceback.format_exc().splitlines():
+            self._log.write(Level.ERR, f"INTERNAL ERROR: {line}")
+
+    def _next_generation(self) -> tuple[Journal, Generation, Watch | None]:
         configuration = self._anew.load(self._log)
+        watch = watching(configuration)
         loops = LoopGuard()
         journal = Journal(())
         services = generations.compile_services(configuration, loops, journal, self._log, self._anew.site)
@@ -180,7 +234,7 @@ class Supervisor:
             generation.close_all_but(self._generation.listening)
             raise
         self._log.write(Level.NOTICE, "Configuration successful")
-        return journal, generation
+        return journal, generation, watch
 
     def _reopen(self) -> None:
         output = self._generation.configuration.output
