@@ -116,7 +116,7 @@ NEWER_SERVICE = [
     "session",
     "service",
 ]
-OURS_GLOBAL = ["workers", "netBackend", "netMark", "netTable", "netPriority"]
+OURS_GLOBAL = ["workers", "reloadCerts", "netBackend", "netMark", "netTable", "netPriority"]
 OURS_SERVICE = [
     "keylog",
     "capture",
