@@ -110,7 +110,8 @@ class Inquirer:
         if not groups and not (link.depth == 0 and case.stapled):
             return True
         found = yield from self._staple(link, case)
-        if found is not None:
+        # A staple was not made for this question: where a nonce is demanded, it can only condemn.
+        if found is not None and not (found.good and groups and self._settings.nonce):
             return _told(found, case.log)
         for kind, responders in groups:
             found = yield from self._first(link, kind, responders, case)

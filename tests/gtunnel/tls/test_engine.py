@@ -377,3 +377,40 @@ def test_garbage_after_the_handshake_fails_as_ours(identity: Identity, data: byt
     pair.server.feed_eof()
     with pytest.raises(TlsStreamError):
         read(pair.server)
+
+
+def test_the_evidence_is_the_chain_that_was_verified(pki: Pki, version: str) -> None:
+    trusting = client("verifyChain = yes", f"CAfile = {pki.ca}", f"sslVersion = {version}")
+    meeting = met(trusting, server(*presenting(pki.server)))
+    evidence = meeting.client.evidence()
+    assert [one.to_cryptography() for one in evidence.chain] == [pki.server.certificate, pki.authority.certificate]
+    assert evidence.stapled == b""
+    assert meeting.server.evidence().chain == ()
+
+
+def test_the_evidence_of_a_resumed_session_is_the_leaf(pki: Pki, version: str) -> None:
+    made = context.build(service("verifyChain = yes", f"CAfile = {pki.ca}", *presenting(pki.server)))
+    ours = client_context(identity=pki.client, version=version[-3:])
+    session: ssl.SSLSession | None = None
+    for resumed in (False, True):
+        engine = made.engine()
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        peer = ours.wrap_bio(incoming, outgoing, server_hostname="localhost", session=session)
+        done = False
+        for _ in range(4):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                peer.do_handshake()
+            engine.feed(outgoing.read())
+            done = done or engine.handshake()
+            incoming.write(drain(engine))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            peer.read(1)
+        session = peer.session
+        assert done
+        assert engine.negotiated().reused is resumed
+        chain = [one.to_cryptography() for one in engine.evidence().chain]
+        assert chain == [pki.client.certificate, *([] if resumed else [pki.authority.certificate])]
+
+
+def test_the_function_is_named_for_errors(pair: Meeting) -> None:
+    assert (pair.client.function, pair.server.function) == ("SSL_connect", "SSL_accept")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from gtunnel.address import HostPort
@@ -117,3 +118,13 @@ def test_a_target_that_is_looked_up_later_is_told_with_its_place(lines: str, pla
     compile_service(service(f"client = yes\naccept = 1\n{lines}"), None, LoopGuard(), SilentLog(), Building(log))
     (text,) = log.texts
     assert text.startswith(f"{place}: Service [test]: Error resolving 'no-such-host.invalid': ")
+
+
+def test_a_certificate_whose_issuer_nobody_knows_is_not_stapled_and_that_is_told(pki: Pki, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.pem"
+    alone.write_bytes(pki.server.certificate.public_bytes(Encoding.PEM) + pki.server.key.read_bytes())
+    log = ListLog()
+    settings = service(f"accept = 1\nconnect = 2\ncert = {alone}\nOCSP = http://127.0.0.1:1/")
+    compile_service(settings, None, LoopGuard(), SilentLog(), Building(log))
+    (text,) = log.texts
+    assert text.startswith("test.conf:4: Service [test]: OCSP: nothing is stapled: ")

@@ -195,6 +195,19 @@ def test_a_good_staple_saves_asking_about_the_leaf() -> None:
     assert [kept.url for kept in inquiry.kept][-1] is None
 
 
+def test_a_staple_does_not_replace_an_answer_that_a_nonce_is_demanded_in() -> None:
+    here = world()
+    lines = "OCSPaia = yes\nOCSPnonce = yes"
+    chain = (issue(here.root, "short", responders=["http://127.0.0.1:1/a"]), here.root)
+    stapled = answer(chain[0], here.root)
+    inquiry = Inquiry(lines, good(a=stapled), *chain, stapled=stapled)
+    assert not inquiry.verdict.accepted
+    assert "OCSP: Invalid or unsupported nonce" in inquiry.log.texts
+    revoked = Inquiry(lines, {}, *chain, stapled=answer(chain[0], here.root, REVOKED))
+    assert not revoked.verdict.accepted
+    assert not revoked.asked
+
+
 def test_a_revoked_staple_is_believed_also_where_nobody_is_to_be_asked() -> None:
     here = world()
     stapled = answer(here.leaf, here.sub, REVOKED)
