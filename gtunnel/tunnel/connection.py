@@ -210,6 +210,9 @@ class Connection:
 
         def convince() -> None:
             self._tell_verdicts(engine)
+            if service.redirected is not None and not engine.convinces(require=service.settings.verification.require):
+                # Nobody vouches for its certificates: where they want us to ask is nobody's business.
+                return
             manner = Manner(service.settings.ocsp.seconds, service.outgoing.mark)
             verdict = inquire(inquirer, engine.evidence(), self._workplace.responders, manner, self.log)
             if not verdict.accepted and service.redirected is None:

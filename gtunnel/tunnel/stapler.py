@@ -3,7 +3,7 @@
 Services with the same certificate and responders share a question, and so the answer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,9 +37,9 @@ class Stapler:
     def __init__(self, services: Iterable[Service], responders: Responders) -> None:
         self._responders = responders
         self._groups: dict[object, _Group] = {}
-        # A service that listens on several addresses comes several times.
-        for service in {id(service): service for service in services}.values():
-            staple = service.tls.served
+        # A service that listens on several addresses comes several times, and so do those behind its names.
+        staples = {id(one.tls.served): (one, one.tls.served) for service in services for one in _with_names(service)}
+        for service, staple in staples.values():
             if staple is not None and staple.question is not None:
                 key = (staple.question.request, service.settings.ocsp)
                 group = self._groups.setdefault(key, _Group(staple.question.request, []))
@@ -86,6 +86,11 @@ class Stapler:
                 _tell(group, Level.ERR, f"OCSP: {url} says that our own certificate was revoked: nothing is stapled")
             return _pause(found)
         raise last
+
+
+def _with_names(service: Service) -> Iterator[Service]:
+    yield service
+    yield from (other for _, other in service.virtual)
 
 
 def _pause(found: Judgement) -> float:

@@ -406,6 +406,21 @@ def test_answers_are_kept_and_shared(accepting: Callable[..., Verifier], world: 
         assert len(responder.requests) == 1
 
 
+def test_the_revoked_are_redirected_and_those_nobody_vouches_for_not_asked_about(
+    accepting: Callable[..., Verifier], world: World, server: Callable[..., Server], tmp_path: Path
+) -> None:
+    elsewhere = server(servers.source(b"elsewhere"))
+    here = accepting(verifying(world, "OCSPaia = yes", f"redirect = {elsewhere.port}"))
+    with Responder(lambda _: b"") as curious:
+        stranger = issue(root("stranger"), "stranger", responders=[curious.url]).identity(tmp_path, "stranger")
+        for identity in (world.identities["revoked"], world.identities["unreachable"], stranger):
+            with tls.connect(here.port, tls.client_context(identity=identity)) as peer:
+                assert peer.receive_exactly(9) == b"elsewhere"
+        assert not curious.requests
+    assert echoes_as_client(here.port, world.identities["good"])
+    assert here.daemon.count("Redirecting connection") == 3
+
+
 STAPLES = {"good": True, "revoked": False, "none": True, "rubbish": True, "stranger": True}
 
 

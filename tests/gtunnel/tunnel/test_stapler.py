@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
@@ -6,6 +7,7 @@ import pytest
 from cryptography.x509 import ocsp
 from OpenSSL import SSL
 
+from gtunnel.conf.settings import VirtualName
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.responders import Responders
 from gtunnel.tunnel import stapler
@@ -65,6 +67,15 @@ def test_services_with_the_same_certificate_share_an_answer(world: World) -> Non
     assert offered(services[0])
     assert len(world.responder.requests) == 1
     running.stop()
+
+
+def test_services_behind_names_staple_too(world: World) -> None:
+    primary, secondary = world.service("OCSPaia = no"), world.service()
+    running = Stapler([replace(primary, virtual=((VirtualName("test", "x"), secondary),))], Responders())
+    running.start()
+    world.waits_for("Stapling")
+    running.stop()
+    assert offered(secondary)
 
 
 def test_answers_are_renewed_before_they_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
