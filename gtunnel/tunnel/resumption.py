@@ -9,14 +9,15 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Final, Protocol
-
-from OpenSSL import SSL
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gtunnel.events import Log
 from gtunnel.tls.context import TlsContext
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.hello import ClientHello
+
+if TYPE_CHECKING:
+    from OpenSSL import SSL
 
 # What precedes a client's session: when its full handshake was (monotonic seconds).
 _BORN: Final = struct.Struct("=d")
