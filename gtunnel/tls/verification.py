@@ -9,7 +9,6 @@ connection's verify result, which its session keeps.
 """
 
 import contextlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,11 +25,9 @@ from gtunnel.tls.castore import store_files, store_path
 from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.openssl import binding
 from gtunnel.tls.openssl.verify import APPLICATION_VERIFICATION, OK, Decision
+from gtunnel.tls.reasons import explanation, mismatch, name_text
 from gtunnel.tls.revocation import passes
 from gtunnel.tls.site import Site
-
-_SPECIAL = re.compile(r'[,+"\\<>;]')
-_ESCAPED = r"\\\g<0>"
 
 # OpenSSL's errors (x509_vfy.h) that only say that the chain leads nowhere: no reproach to a certificate that is
 # installed itself. Everything else about the leaf (expired, not yet valid, made for something else) still counts.
@@ -116,11 +113,12 @@ def _problem(
     settings: VerificationSettings, local: "_LocalCertificates | None", certificate: X509, error: int, depth: int
 ) -> str | None:
     if error:
-        return f"Pre-verification error: {binding.verify_reason(error)}"
+        more = explanation(certificate, error)
+        return f"Pre-verification error: {binding.verify_reason(error)}" + (f" ({more})" if more else "")
     if depth > 0:
         return None
     if not subject_matches(settings, certificate):
-        return "Subject checks failed"
+        return f"Subject checks failed ({mismatch(certificate, settings)})"
     if local is not None and not local.contains(certificate):
         return "Certificate not found in local repository"
     return None
@@ -160,11 +158,8 @@ def _folded(email: str) -> str:
 
 
 def subject_text(certificate: X509) -> str:
-    """A subject as stunnel's log shows it: `CN=other, O=Org, C=PL`, in the certificate's own order.
-
-    What would make one value look like two is escaped (RFC 2253, section 2.4).
-    """
-    return ", ".join(f"{name}={_SPECIAL.sub(_ESCAPED, value)}" for name, value in binding.subject(certificate))
+    """A subject as stunnel's log shows it (see `name_text`)."""
+    return name_text(binding.subject(certificate))
 
 
 class _LocalCertificates:

@@ -93,7 +93,15 @@ def subject(certificate: X509) -> list[tuple[str, str]]:
 
     cryptography's parser refuses some of them, and pyOpenSSL's own X509Name is deprecated.
     """
-    name = lib.X509_get_subject_name(certificate._x509)
+    return _entries(lib.X509_get_subject_name(certificate._x509))
+
+
+def issuer(certificate: X509) -> list[tuple[str, str]]:
+    """The issuer's name, as `subject`."""
+    return _entries(lib.X509_get_issuer_name(certificate._x509))
+
+
+def _entries(name: object) -> list[tuple[str, str]]:
     entries = (lib.X509_NAME_get_entry(name, index) for index in range(lib.X509_NAME_entry_count(name)))
     return [(_short_name(entry), _value(entry)) for entry in entries]
 

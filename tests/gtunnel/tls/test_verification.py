@@ -1,6 +1,7 @@
 """Is this peer who it should be? Each demand with each kind of peer, in both roles, with real handshakes."""
 
 import datetime
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from OpenSSL.crypto import X509
 
 from gtunnel.events import Level
 from gtunnel.tls import context
+from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import TlsSetupError, TlsStreamError
 from gtunnel.tls.verification import subject_matches, subject_text
-from tests.gtunnel.tls.pairs import Meeting, client, presenting, read, server, service, verdicts
+from tests.gtunnel.tls import pairs
+from tests.gtunnel.tls.pairs import Meeting, client, presenting, read, server, service
 from tests.support.certificates import Identity, Pki, Wish
 
 FAILED = "SSL routines::certificate verify failed"
@@ -23,8 +26,15 @@ MISSING = "SSL_accept: SSL routines::peer did not return a certificate"
 STRANGE = "unable to get local issuer certificate"
 SELF_SIGNED = "self-signed certificate"
 EXPIRED = "certificate has expired"
+# What gtunnel adds to stunnel's words (tests/gtunnel/tls/test_reasons.py).
+ADDED = re.compile(r"^(CERT: [^(]*) \(.*\)$")
 NOT_LOCAL = "Certificate not found in local repository"
 CHECKS = "Subject checks failed"
+
+
+def verdicts(engine: TlsEngine) -> list[str]:
+    """The lines that verification wants logged, as stunnel would write them."""
+    return [ADDED.sub(r"\1", line) for line in pairs.verdicts(engine)]
 
 
 @pytest.fixture(params=["TLSv1.2", "TLSv1.3"])
