@@ -64,14 +64,23 @@ class Responders:
         greenlet = self._asking.get(key)
         if greenlet is None:
             greenlet = self._asking[key] = gevent.spawn(self._fetch, url, request, manner)
+            # For the case that nobody waits any more. In time, those who do get there first.
+            greenlet.rawlink(lambda _: gevent.get_hub().loop.run_callback(self._forget, key, greenlet))
         greenlet.join(manner.seconds)
         if not greenlet.ready():
             raise InconclusiveError(reason=_exceeded(url))
+        # Only now: whoever asks between its end and our turn gets its answer too. From here on nobody else runs until
+        # the answer was judged and kept.
+        self._forget(key, greenlet)
         answer: bytes | InconclusiveError = greenlet.get()
         if isinstance(answer, InconclusiveError):
             # A new one: its traceback is this connection's.
             raise InconclusiveError(**answer.fields)
         return answer
+
+    def _forget(self, key: tuple[HttpUrl, bytes], greenlet: "gevent.Greenlet[..., bytes | InconclusiveError]") -> None:
+        if self._asking.get(key) is greenlet:
+            del self._asking[key]
 
     def _fetch(self, url: HttpUrl, request: bytes, manner: Manner) -> bytes | InconclusiveError:
         # As a value: gevent prints the traceback of whatever a greenlet raises.
@@ -87,7 +96,6 @@ class Responders:
             return self._fall_silent(url, InconclusiveError(reason=_exceeded(url)))
         finally:
             deadline.close()
-            self._asking.pop((url, request), None)
         self._silent.pop(url, None)
         return answer
 

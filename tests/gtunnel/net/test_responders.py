@@ -88,3 +88,40 @@ def test_a_responder_that_cannot_be_reached_is_not_asked_by_each_connection(monk
         assert asked.ask(other, b"question", PATIENT) == b"answer"
     clock.now += responders.SILENCE_SECONDS + 1
     assert not refusal(asked, url).endswith("(a moment ago)")
+
+
+def test_who_asks_between_an_answer_and_its_reader_shares_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, posts = Responders(), []
+    late: list[gevent.Greenlet[..., bytes]] = []
+
+    def post(*_: object) -> bytes:
+        posts.append(1)
+        # It gets its turn after this one has ended, and before those who wait for it.
+        late.append(gevent.spawn(asked.ask, URL, b"question", PATIENT))
+        return b"answer"
+
+    monkeypatch.setattr(responders, "post", post)
+    assert asked.ask(URL, b"question", PATIENT) == b"answer"
+    late[0].join(5)
+    assert late[0].value == b"answer"
+    assert len(posts) == 1
+    gevent.sleep(0.01)
+    asked.ask(URL, b"question", PATIENT)
+    assert len(posts) == 2
+
+
+def test_an_answer_that_nobody_waited_for_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, posts = Responders(), []
+
+    def post(*_: object) -> bytes:
+        posts.append(1)
+        gevent.sleep(0.05)
+        return b"answer"
+
+    monkeypatch.setattr(responders, "post", post)
+    waiter = gevent.spawn(asked.ask, URL, b"question", PATIENT)
+    gevent.sleep(0.01)
+    waiter.kill()
+    gevent.sleep(0.2)
+    asked.ask(URL, b"question", PATIENT)
+    assert len(posts) == 2
