@@ -98,7 +98,7 @@ def _ignored_options(configuration: Configuration) -> Iterator[Finding]:
 
 
 def _unverified_server(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
-    if service.client and not service.verification.convincing:
+    if service.client and not service.verification.convincing and service.tls.psk_secrets is None:
         yield (
             "the server's certificate is not verified: anyone between can read and change everything",
             "set verifyChain = yes with CAfile or CApath and checkHost, or verifyPeer = yes with CAfile",
@@ -148,6 +148,21 @@ def _exposed_key(service: ServiceSettings, configuration: Configuration) -> Iter
         yield f"Insecure file permissions on {key} (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 600 {key}"
     if status.st_uid not in _own_ids(configuration):
         yield f"the private key {key} belongs to another user (uid {status.st_uid})", f"chown root {key}"
+
+
+def _exposed_shared_keys(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
+    file = service.tls.psk_secrets
+    status = None if file is None else _status(Path(file))
+    if status is not None and status.st_mode & stat.S_IRWXO:
+        yield f"Insecure file permissions on {file} (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 600 {file}"
+
+
+def _logged_keys(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
+    if service.tls.keylog is not None:
+        yield (
+            f"the keys of all connections are written to {service.tls.keylog}: whoever reads it can read them",
+            "remove keylog once the problem is found",
+        )
 
 
 def _unreadable_trust(service: ServiceSettings, configuration: Configuration) -> Iterator[Finding]:
@@ -212,6 +227,8 @@ SERVICE_ADVISORS: dict[Severity, tuple[Callable[[ServiceSettings, Configuration]
         _optional_certificate,
         _required_but_unverified,
         _exposed_key,
+        _exposed_shared_keys,
+        _logged_keys,
         _unreadable_trust,
         _open_proxy,
         _old_versions,

@@ -11,10 +11,12 @@ from OpenSSL import SSL
 from gtunnel.conf.settings import ServiceSettings
 from gtunnel.tls.credentials import set_identity, set_key_exchange
 from gtunnel.tls.engine import Request, TlsEngine
+from gtunnel.tls.keylog import set_keylog
 from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tls.ocsp.staple import Staple, staple_for
 from gtunnel.tls.ocsp.stapling import inquirer, take_staples, takes_staples
 from gtunnel.tls.policy import set_policy
+from gtunnel.tls.psk import set_keys
 from gtunnel.tls.resumption import ServerSessions, set_resumption
 from gtunnel.tls.revocation import set_revocation
 from gtunnel.tls.setup import take_all
@@ -70,6 +72,8 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
             server=not service.client,
             tolerant=bool(service.redirect),
         ),
+        partial(set_keys, context, tls, site, client=service.client),
+        partial(set_keylog, context, tls.keylog),
         partial(set_resumption, context, service),
     )
     staple = takes_staples(service)

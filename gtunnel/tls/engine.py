@@ -23,6 +23,8 @@ from gtunnel.tls.verification import Verdicts, subject_text
 
 # What one bio_read takes at most: four full records with their overhead, the size that relays move at a time.
 OUTPUT_CHUNK: Final = 4 * (16384 + 256)
+# More than any protocol's first word.
+FIRST_BYTES: Final = 32
 # TLSEXT_MAXLEN_host_name (tls1.h): RFC 1035's limit.
 MAX_HOST_NAME: Final = 255
 
@@ -55,7 +57,7 @@ class Request:
 class TlsEngine:
     """One TLS connection without a socket. Not safe for two greenlets at once; a connection has only one."""
 
-    __slots__ = ("_connection", "_eof", "_function", "_lenient", "_verdicts", "ended")
+    __slots__ = ("_connection", "_eof", "_function", "_lenient", "_verdicts", "ended", "first")
 
     def __init__(self, context: SSL.Context, request: Request | None) -> None:
         """Start a connection of `context`: a client's, with what it asks for, or without that a server's.
@@ -78,12 +80,16 @@ class TlsEngine:
         self._connection = connection
         self._function = "SSL_accept" if request is None else "SSL_connect"
         self._eof = False
+        # What the peer said first: it tells what it speaks, if that is not TLS.
+        self.first = b""
         self._lenient = binding.has_option(connection, "IGNORE_UNEXPECTED_EOF")
         self.ended = False
 
     def feed(self, ciphertext: memoryview | bytes) -> None:
         """Put received bytes in. The BIO takes all; the caller bounds how much it feeds before reading."""
         if len(ciphertext):  # a BIO takes nothing for a failure
+            if not self.first:
+                self.first = bytes(ciphertext[:FIRST_BYTES])
             self._connection.bio_write(ciphertext)
 
     def feed_eof(self) -> None:
@@ -148,6 +154,11 @@ class TlsEngine:
         except SSL.Error as error:
             raise TlsStreamError(function="SSL_shutdown", reason=protocol_reason(error)) from error
 
+    @property
+    def rejected(self) -> str:
+        """What verification said against the peer; empty if nothing."""
+        return self._verdicts.rejected
+
     def take_verdicts(self) -> list[tuple[Level, str]]:
         """The lines that verification wants logged, once."""
         lines = self._verdicts.lines
@@ -172,9 +183,18 @@ class TlsEngine:
     def convinces(self, *, require: bool) -> bool:
         """Whether the peer's certificate is what verification demands, in this handshake or the one that it resumes;
         `require` says that there has to be one. Without `redirect` nobody gets as far who does not convince."""
+        if self.by_shared_key:
+            return True
         if verify_result(self._connection) != OK:
             return False
-        return not require or self._verdicts.shared_key or self._connection.get_peer_certificate() is not None
+        return not require or self._connection.get_peer_certificate() is not None
+
+    @property
+    def by_shared_key(self) -> bool:
+        """Whether both sides proved themselves by a pre-shared key, in this handshake or the one that it resumes."""
+        # That a key was found does not say that it was used: a TLS 1.3 handshake may have gone on without it.
+        cipher = self._connection.get_cipher_name() or ""
+        return self._verdicts.shared_key and self.reused if self.tickets_follow else "PSK" in cipher
 
     @property
     def reused(self) -> bool:

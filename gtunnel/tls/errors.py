@@ -54,17 +54,29 @@ class HandshakeError(GtunnelError):
 
     template = "{function}: {reason}"
 
+    def explained(self, explanation: str) -> "HandshakeError":
+        """The same, with what an administrator can make of it."""
+        return HandshakeError(**_explained(self.fields, explanation))
+
 
 class TlsStreamError(GtunnelError):
     """A record that could not be read or written after the handshake (an alert, a bad MAC)."""
 
     template = "{function}: {reason}"
 
+    def explained(self, explanation: str) -> "TlsStreamError":
+        """The same, with what an administrator can make of it."""
+        return self if not explanation else TlsStreamError(**_explained(self.fields, explanation))
+
 
 class TlsTruncatedError(TlsStreamError):
     """The peer's TCP stream ended without close_notify: what came may not be all (RFC 8446, section 6.1)."""
 
     template = "{function}: SSL routines::unexpected eof while reading (no close_notify: the data may be truncated)"
+
+
+def _explained(fields: dict[str, object], explanation: str) -> dict[str, object]:
+    return fields if not explanation else fields | {"reason": f"{fields['reason']}: {explanation}"}
 
 
 def openssl_reason(error: SSL.Error | crypto.Error) -> str:

@@ -60,7 +60,9 @@ def _trusted(verification: VerificationSettings) -> list[bytes]:
 def set_resumption(context: SSL.Context, service: ServiceSettings) -> None:
     """Let a context resume what the settings allow. Raises `TlsSetupError` for what this OpenSSL has not got."""
     settings = service.sessions
-    context.set_session_id(session_context(service))
+    if not service.client:
+        # A client's would keep it from using a pre-shared key, whose session OpenSSL makes up.
+        context.set_session_id(session_context(service))
     # OpenSSL takes 0 for "never".
     context.set_timeout(max(1, int(settings.seconds)))
     # What a client resumes is ours to keep (`tunnel.resumption`), and so is what a server keeps by id.

@@ -46,9 +46,11 @@ class Verdicts:
 
     lines: list[tuple[Level, str]] = field(default_factory=list)
     stapled: bytes = b""
+    # Why the peer was rejected, and which certificate it was.
+    rejected: str = ""
     # The first error that was found; 0 for none.
     error: int = OK
-    # Whether the peer proved itself by a pre-shared key instead.
+    # Whether there was a pre-shared key to use: one of the name that the client gave, or our own.
     shared_key: bool = False
 
 
@@ -71,10 +73,18 @@ def decision(settings: VerificationSettings, *, tolerant: bool = False) -> Decis
         if not isinstance(verdicts, Verdicts):
             return False, error or APPLICATION_VERIFICATION
         # Who is to be redirected anyway is not judged any further.
-        verdicts.error = verdicts.error or judge(verdicts.lines, certificate, error, depth)
+        if not verdicts.error:
+            verdicts.error = judge(verdicts.lines, certificate, error, depth)
+            verdicts.rejected = _summary(verdicts.lines) if verdicts.error else ""
         return tolerant or not verdicts.error, verdicts.error
 
     return decide
+
+
+def _summary(lines: list[tuple[Level, str]]) -> str:
+    """The two lines of a rejection as one."""
+    (_, problem), (_, rejected) = lines[-2:]
+    return f"{problem.removeprefix('CERT: ')} ({rejected.removeprefix('Rejected by CERT ')})"
 
 
 Judge = Callable[[list[tuple[Level, str]], X509, int, int], int]

@@ -23,7 +23,10 @@ from gtunnel.net.opening import SilentClientError
 from gtunnel.net.responders import Manner, Responders
 from gtunnel.net.transparency import Accepted
 from gtunnel.net.waiting import Wakeup
+from gtunnel.tls.diagnosis import Scene, explain, explain_alert
 from gtunnel.tls.engine import TlsEngine
+from gtunnel.tls.errors import HandshakeError, TlsStreamError
+from gtunnel.tls.hello import HelloReader
 from gtunnel.tunnel import identity, narration
 from gtunnel.tunnel.relay import Relay
 from gtunnel.tunnel.resumption import Remembered
@@ -64,6 +67,7 @@ class Connection:
         self._relay: Relay | None = None
         self._unconvincing = False
         self._remembered: Remembered | None = None
+        self._opening: HelloReader | None = None
         self._greeted = False
         self._silent = False
 
@@ -154,6 +158,7 @@ class Connection:
         """TLS towards the client. Its server name may make it another service's."""
         deadline = monotonic() + self.service.settings.timeouts.busy
         reader = opening.receive(plain, self._wakeup, self._workplace.scratch, deadline - monotonic())
+        self._opening = reader
         self._greet()
         hello = reader.hello() if self.service.reads_hello else None
         if hello is not None:
@@ -189,13 +194,28 @@ class Connection:
         service, engine = self.service, leg.engine
         try:
             leg.handshake(seconds, self._inquiry(engine))
+        except HandshakeError as error:
+            scene = Scene(
+                settings=service.settings,
+                first=engine.first,
+                hello=None if self._opening is None else self._opening.hello(),
+                rejected=engine.rejected,
+            )
+            raise error.explained(explain(str(error), scene)) from error
         finally:
+            self._opening = None
             self._tell_verdicts(engine)
         narration.after_handshake(engine, self.log, client=service.settings.client)
+        if service.settings.client and service.settings.tls.psk_secrets is not None:
+            self._warn_of_no_key(engine)
         if service.redirected is not None and not self._unconvincing:
             self._unconvincing = not engine.convinces(require=service.settings.verification.require)
         if self._unconvincing:
             self.log.write(Level.NOTICE, "Redirecting connection")
+
+    def _warn_of_no_key(self, engine: TlsEngine) -> None:
+        if not engine.by_shared_key and not self.service.settings.verification.convincing:
+            self.log.write(Level.WARNING, "The server used no pre-shared key, and its certificate is not verified")
 
     def _tell_verdicts(self, engine: TlsEngine) -> None:
         for level, line in engine.take_verdicts():
@@ -241,7 +261,11 @@ class Connection:
             raise RuntimeError("a protocol ended without a target")
         self._relay = Relay.between(self._near, self._far)
         timeouts = self.service.settings.timeouts
-        if not self._relay.run(self._workplace.scratch, self._wakeup, timeouts):
+        try:
+            ended = self._relay.run(self._workplace.scratch, self._wakeup, timeouts)
+        except TlsStreamError as error:
+            raise error.explained(explain_alert(str(error), self.service.settings)) from error
+        if not ended:
             self.log.write(Level.INFO, "transfer: s_poll_wait: TIMEOUTclose exceeded: closing")
 
     @property

@@ -9,15 +9,13 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from gtunnel.events import Log
 from gtunnel.tls.context import TlsContext
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.hello import ClientHello
-
-if TYPE_CHECKING:
-    from OpenSSL import SSL
+from gtunnel.tls.openssl.sessions import Session
 
 # What precedes a client's session: when its full handshake was (monotonic seconds).
 _BORN: Final = struct.Struct("=d")
@@ -44,7 +42,7 @@ class ServerResumption:
     @contextmanager
     def offered(self, hello: ClientHello | None, log: Log) -> Iterator[None]:
         """For the time of a handshake: let OpenSSL find the session that the client names."""
-        offered: list[SSL.Session] = []
+        offered: list[Session] = []
         for identity in () if hello is None else self._sessions.wanted(hello):
             encoded = self._store.get(identity, log)
             session = None if encoded is None else self._sessions.offer(encoded)
@@ -94,7 +92,7 @@ class Remembered:
         self._resumption = resumption
         self._server = server
         self._born = born
-        self._seen: SSL.Session | None = None
+        self._seen: Session | None = None
 
     def shaken(self, engine: TlsEngine, log: Log) -> None:
         """After the handshake: that of TLS 1.2 has brought what can be kept."""

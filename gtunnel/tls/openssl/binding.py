@@ -7,6 +7,7 @@ packages; what does not is reported as absent instead of failing at import.
 import ipaddress
 import os
 from ctypes import c_char_p, c_int, c_long, c_void_p
+from functools import cache
 from typing import Final
 
 from OpenSSL import SSL
@@ -147,6 +148,19 @@ def _matches(certificate: X509, *, host: str | None = None, ip: bytes | None = N
     )
     clear_errors()
     return matched
+
+
+def cipher_name(number: int) -> str | None:
+    """OpenSSL's name of a cipher suite by IANA's number; None for one that this OpenSSL does not know."""
+    cipher = lib.SSL_CIPHER_find(_any_connection(), number.to_bytes(2))
+    return None if cipher == ffi.NULL else bytes(ffi.string(lib.SSL_CIPHER_get_name(cipher))).decode("ascii")
+
+
+@cache
+def _any_connection() -> object:
+    # SSL_CIPHER_find(3) wants one, to know which protocol's numbers are meant.
+    context = ffi.gc(lib.SSL_CTX_new(lib.TLS_method()), lib.SSL_CTX_free)
+    return ffi.gc(lib.SSL_new(context), lib.SSL_free)
 
 
 def verify_reason(error_number: int) -> str:

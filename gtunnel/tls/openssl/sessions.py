@@ -14,6 +14,9 @@ from OpenSSL._util import ffi, lib
 from gtunnel.tls.openssl import binding
 from gtunnel.tls.openssl.native import function, pointer
 
+# For those who only hold one.
+Session = SSL.Session
+
 # ssl.h and tls1.h.
 _SET_SESS_CACHE_SIZE: Final = 42
 _SET_TICKET_KEYS: Final = 59
