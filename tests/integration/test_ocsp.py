@@ -277,9 +277,9 @@ class Verifier:
 def accepting(gtunnel: Tunnels, world: World, echo: Server) -> Callable[..., Verifier]:
     """`accepting(lines, cert="ourselves")`: a server service before an echo."""
 
-    def start(lines: str, *, cert: str = "ourselves", workers: int = 1) -> Verifier:
+    def start(lines: str, *, cert: str = "ourselves", head: str = "workers = 1\n") -> Verifier:
         port = ports.free_port()
-        conf = f"workers = {workers}\n[it]\naccept = 127.0.0.1:{port}\nconnect = {echo.endpoint}\n"
+        conf = f"{head}[it]\naccept = 127.0.0.1:{port}\nconnect = {echo.endpoint}\n"
         conf += f"cert = {world.identities[cert].pem}\n{lines}\n"
         return Verifier(port, gtunnel(conf))
 
@@ -357,7 +357,7 @@ def test_a_resumed_session_is_asked_about_again(
         me = holder[0].identity(tmp_path, "turncoat")
         # Without an end, an answer is not kept.
         said[0] = Saying(ends=None)
-        here = accepting(verifying(world, "OCSPaia = yes"), workers=1)
+        here = accepting(verifying(world, "OCSPaia = yes"))
         context = tls.client_context(identity=me, version=tls_version)
         with tls.connect(here.port, context) as first:
             first.send(b"hello")
@@ -400,7 +400,7 @@ def test_answers_are_kept_and_shared(accepting: Callable[..., Verifier], world: 
     with Responder(lambda _: answer(holder[0], world.sub)) as responder:
         holder.append(issue(world.sub, "regular", responders=[responder.url]))
         me = holder[0].identity(tmp_path, "regular")
-        here = accepting(verifying(world, "OCSPaia = yes"), workers=1)
+        here = accepting(verifying(world, "OCSPaia = yes"))
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(lambda _: echoes_as_client(here.port, me), range(24)))
         assert len(responder.requests) == 1
@@ -419,6 +419,18 @@ def test_the_revoked_are_redirected_and_those_nobody_vouches_for_not_asked_about
         assert not curious.requests
     assert echoes_as_client(here.port, world.identities["good"])
     assert here.daemon.count("Redirecting connection") == 3
+
+
+@pytest.mark.root
+def test_a_jail_does_not_keep_from_asking(accepting: Callable[..., Verifier], world: World, tmp_path: Path) -> None:
+    jail = tmp_path / "jail"
+    jail.mkdir()
+    head = f"chroot = {jail}\nsetuid = nobody\nsetgid = nogroup\n"
+    here = accepting(verifying(world, "OCSPaia = yes", "OCSPnonce = yes"), head=head, cert="good")
+    assert echoes_as_client(here.port, world.identities["good"])
+    assert not echoes_as_client(here.port, world.identities["revoked"])
+    here.daemon.wait_for("OCSP: Rejected (revoked)")
+    here.daemon.wait_for("OCSP: Stapling the answer of")
 
 
 STAPLES = {"good": True, "revoked": False, "none": True, "rubbish": True, "stranger": True}

@@ -1,12 +1,18 @@
 """Whether a key has signed an answer."""
 
+from typing import Final
+
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.backends.openssl import backend
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from gtunnel.tls.ocsp.errors import InconclusiveError
+
+# cryptography loads it when a key is first used: in a chroot it could not be found then.
+PRELOADED: Final = (backend,)
 
 # Collisions are made at will: what they signed is signed by anybody.
 _BROKEN = (hashes.MD5,)
