@@ -15,7 +15,7 @@ from cryptography import x509
 from OpenSSL import crypto
 
 from gtunnel.address import HttpUrl
-from gtunnel.conf.settings import OcspSettings
+from gtunnel.conf.settings import OcspFlag, OcspSettings
 from gtunnel.events import Level, Log
 from gtunnel.tls.ocsp import moments, question
 from gtunnel.tls.ocsp.errors import InconclusiveError
@@ -29,6 +29,9 @@ _REASONS = (
     *("unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation"),
     *("certificateHold", "", "removeFromCRL", "privilegeWithdrawn", "aACompromise"),
 )
+
+# With these, answers are believed that others would not believe.
+_LENIENT = {OcspFlag.NOSIGS, OcspFlag.NOVERIFY, OcspFlag.NOCHECKS, OcspFlag.TRUSTOTHER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Inquirer:
 
     def about(self, evidence: Evidence, log: Log) -> Steps[Verdict]:
         """Inquire about a peer; without a certificate there is nothing to inquire about."""
-        if not evidence.chain:
+        if not evidence.chain or not (self._settings.asks or evidence.stapled):
             return Verdict(accepted=True)
         try:
             links = self._chains.links(evidence.chain)
@@ -144,7 +147,7 @@ class Inquirer:
             case.log.write(Level.WARNING, f"{error} (stapled by the peer)")
             return None
         case.log.write(Level.INFO, "OCSP: The peer stapled an answer")
-        yield from _keep(None, asked, staple, found)
+        yield from self._keep(None, asked, staple, found)
         return found
 
     def _first(
@@ -169,8 +172,14 @@ class Inquirer:
         if isinstance(answer, InconclusiveError):
             raise answer
         found = judge(answer, asked, case.chain, self._terms, moments.now())
-        yield from _keep(url, asked, answer, found)
+        yield from self._keep(url, asked, answer, found)
         return found
+
+    def _keep(self, url: HttpUrl | None, asked: Question, answer: bytes, found: Judgement) -> Steps[None]:
+        # Without an end, newer answers are to be had at any time (RFC 6960, section 4.2.2.1). What was believed for
+        # want of a check must not be in the way of services that do check.
+        if found.ends is not None and asked.nonce is None and not self._settings.flags & _LENIENT:
+            yield Keep(url, asked.request, answer, (found.ends - moments.now()).total_seconds())
 
     def _without_conclusion(self, log: Log) -> bool:
         if self._settings.require:
@@ -187,12 +196,6 @@ class _Case:
     stapled: bytes
     chain: list[x509.Certificate]
     log: Log
-
-
-def _keep(url: HttpUrl | None, asked: Question, answer: bytes, found: Judgement) -> Steps[None]:
-    # Without an end, newer answers are to be had at any time (RFC 6960, section 4.2.2.1).
-    if found.ends is not None and asked.nonce is None:
-        yield Keep(url, asked.request, answer, (found.ends - moments.now()).total_seconds())
 
 
 def _told(found: Judgement, log: Log) -> bool:

@@ -187,6 +187,23 @@ def test_an_answer_without_an_end_is_not_kept() -> None:
     assert not inquiry.kept
 
 
+def test_an_answer_that_was_believed_for_want_of_a_check_is_not_kept_for_others() -> None:
+    here = world()
+    made_by_anybody = answer(here.sub, here.stranger, Saying(embed=(here.stranger.certificate,)))
+    for flag in ("NOVERIFY", "NOSIGS"):
+        answers = good(root=made_by_anybody if flag == "NOVERIFY" else answer(here.sub, here.root))
+        inquiry = Inquiry(f"OCSPaia = yes\nOCSPflag = {flag}", answers, here.sub, here.root)
+        assert inquiry.verdict.accepted
+        assert not inquiry.kept
+
+
+def test_without_ocsp_and_a_staple_the_chain_is_not_even_looked_at() -> None:
+    inquirer = Inquirer(service(SERVICE).ocsp, store(world().root))
+    with pytest.raises(StopIteration) as end:
+        next(inquirer.about(Evidence((object(),)), ListLog()))  # type: ignore[arg-type]
+    assert end.value.value.accepted
+
+
 def test_a_good_staple_saves_asking_about_the_leaf() -> None:
     here = world()
     inquiry = Inquiry("OCSPaia = yes", good(), *whole(), stapled=answer(here.leaf, here.sub))
