@@ -55,7 +55,7 @@ def set_key_exchange(context: SSL.Context, tls: TlsSettings, site: Site | None =
 
     Raises `TlsSetupError` for parameters that OpenSSL does not take.
     """
-    if not any(name.startswith(("DHE-", "ADH-")) for name in identities.cipher_names(context)):
+    if not identities.wants_dhe(context):
         return
     content = b"" if tls.cert is None else read_file("cert", tls.cert, site or Site())
     own = _DH_PARAMETERS.search(content)

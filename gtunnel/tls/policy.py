@@ -9,7 +9,7 @@ from gtunnel.conf.options_tls import DEFAULT_CURVES
 from gtunnel.conf.settings import TlsSettings, TlsVersion
 from gtunnel.tls.commands import set_commands
 from gtunnel.tls.errors import TlsSetupError, openssl_reason
-from gtunnel.tls.openssl import binding, options
+from gtunnel.tls.openssl import binding, identities, options
 from gtunnel.tls.setup import take_all
 
 # The default where OpenSSL has the post-quantum hybrid (3.5 and newer). A client sends key shares for the two that are
@@ -25,6 +25,10 @@ _VERSIONS = {
     TlsVersion.TLSV1_3: SSL.TLS1_3_VERSION,
 }
 
+# OpenSSL 4.0.0.
+_NEGOTIATES_FINITE_FIELDS = 0x40000000
+_FINITE_FIELDS = ":ffdhe2048:ffdhe3072"
+
 
 def set_policy(context: SSL.Context, tls: TlsSettings, *, client: bool) -> None:
     """Apply the settings. Raises `TlsSetupError` with all that is wrong."""
@@ -34,7 +38,7 @@ def set_policy(context: SSL.Context, tls: TlsSettings, *, client: bool) -> None:
         partial(_set_options, context, tls),
         partial(_set_ciphers, context, tls),
         partial(_set_ciphersuites, context, tls),
-        partial(_set_curves, context, tls),
+        partial(_set_curves, context, tls, client=client),
         # After all that they may say otherwise; before certificates, as in stunnel.
         partial(set_commands, context, tls, client=client),
     )
@@ -97,9 +101,16 @@ def _set_ciphersuites(context: SSL.Context, tls: TlsSettings) -> None:
         raise TlsSetupError(option="ciphersuites", value=tls.ciphersuites, reason=openssl_reason(error)) from error
 
 
-def _set_curves(context: SSL.Context, tls: TlsSettings) -> None:
+def _set_curves(context: SSL.Context, tls: TlsSettings, *, client: bool) -> None:
+    more = "" if client or not _names_finite_fields(context) else _FINITE_FIELDS
     if tls.curves is None:
-        if not binding.set_groups(context, _HYBRID_GROUPS):
-            binding.set_groups(context, DEFAULT_CURVES)
-    elif not binding.set_groups(context, tls.curves):
+        if not binding.set_groups(context, _HYBRID_GROUPS + more):
+            binding.set_groups(context, DEFAULT_CURVES + more)
+    elif not binding.set_groups(context, tls.curves + more):
         raise TlsSetupError(option="curves", value=tls.curves, reason="Invalid groups list in 'curves'")
+
+
+def _names_finite_fields(context: SSL.Context) -> bool:
+    """Whether DHE is asked for, and this OpenSSL wants its groups named as RFC 7919 says, in TLS 1.2 as well: then a
+    client that names some gets DHE with one of them only, whatever parameters there are."""
+    return SSL.OPENSSL_VERSION_NUMBER >= _NEGOTIATES_FINITE_FIELDS and identities.wants_dhe(context)

@@ -47,6 +47,11 @@ def use_dh_parameters(context: SSL.Context, pem: bytes) -> None:
         exception_from_error_queue(SSL.Error)
 
 
+def wants_dhe(context: SSL.Context) -> bool:
+    """Whether ciphers with ephemeral Diffie-Hellman in a finite field are asked for."""
+    return any(name.startswith(("DHE-", "ADH-")) for name in cipher_names(context))
+
+
 def cipher_names(context: SSL.Context) -> list[str]:
     """The ciphers that a context's connections offer or take."""
     # Not by a Connection: pyOpenSSL would take the context for finished.
