@@ -4,6 +4,7 @@ Each peer of the table has a certificate that names a responder of its own; `ope
 """
 
 import contextlib
+import os
 import re
 import socket
 import ssl
@@ -21,7 +22,7 @@ from tests.conftest import KINDS
 from tests.support import ports, servers, tls
 from tests.support.certificates import Identity
 from tests.support.daemon import Daemon
-from tests.support.peers import s_client, s_server
+from tests.support.peers import curl, nginx, s_client, s_server
 from tests.support.revocation import (
     Holder,
     Records,
@@ -239,6 +240,12 @@ CASES = (
     ("good", "OCSPaia = yes\nOCSPflag = NOTIME\nOCSPflag = NOCERTS\nOCSPflag = RESPID_KEY", True),
     ("expired answer", "OCSPaia = yes\nOCSPflag = NOTIME", False),
     ("revoked", "", True),
+    # Who is not verified is not asked about; whose issuer is not trusted (verifyPeer) cannot be.
+    ("revoked", "verify = 0\nOCSPaia = yes", True),
+    ("revoked", "verify = 1\nOCSPaia = yes", False),
+    ("good", "verify = 1\nOCSPaia = yes", True),
+    ("good", "verifyPeer = yes\nCAfile = {leaf}\nOCSPaia = yes", False),
+    ("good", "verifyPeer = yes\nCAfile = {leaf and root}\nOCSPaia = yes", True),
 )
 
 
@@ -249,9 +256,14 @@ def flagged(request: pytest.FixtureRequest, world: World, tmp_path_factory: pyte
     tunnels = Tunnels(kind, tmp_path_factory.mktemp(f"{kind}-flags"))
     near = {str(number): ports.free_port() for number in range(len(CASES))}
     with Server(servers.echo) as echo:
-        conf = f"cert = {world.identities['ourselves'].pem}\nverifyChain = yes\nCAfile = {world.ca}\n"
+        files = {"leaf": world.directory / "leaf.pem", "leaf and root": world.directory / "leaf-and-root.pem"}
+        files["leaf"].write_bytes(pem(world.holders["good"].certificate))
+        files["leaf and root"].write_bytes(files["leaf"].read_bytes() + world.ca.read_bytes())
+        conf = f"cert = {world.identities['ourselves'].pem}\nCAfile = {world.ca}\n"
         for (_, lines, _), (number, port) in zip(CASES, near.items(), strict=True):
-            conf += f"[{number}]\naccept = 127.0.0.1:{port}\nconnect = {echo.endpoint}\n{lines.format(**world.urls)}\n"
+            conf += f"[{number}]\naccept = 127.0.0.1:{port}\nconnect = {echo.endpoint}\n"
+            conf += "" if "verify" in lines else "verifyChain = yes\n"
+            conf += f"{lines.format(**world.urls, **files)}\n"
         yield Place(kind, tunnels(conf), 0, near.__getitem__)
         tunnels.close()
 
@@ -507,3 +519,57 @@ def test_debians_sample_configuration_is_read(gtunnel: Tunnels, tmp_path: Path) 
     conf.write_text(re.sub(r"(?m)^connect\s*=.*$", "connect = 127.0.0.1:9", text))
     done = gtunnel.run("check", conf)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def answer_http(connection: socket.socket) -> None:
+    """One request, one answer."""
+    heard = b""
+    while b"\r\n\r\n" not in heard:
+        heard += connection.recv(65536)
+    connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+
+def test_curl_believes_our_staple_and_misses_it_where_there_is_none(
+    gtunnel: Tunnels, world: World, server: Callable[..., Server]
+) -> None:
+    backend = server(answer_http)
+    port, plain = ports.free_port(), ports.free_port()
+    running = gtunnel(
+        f"[stapled]\naccept = 127.0.0.1:{port}\nconnect = {backend.endpoint}\n"
+        f"cert = {world.identities['good'].pem}\nOCSPaia = yes\n"
+        f"[plain]\naccept = 127.0.0.1:{plain}\nconnect = {backend.endpoint}\ncert = {world.identities['good'].pem}\n"
+    )
+    # A line for each worker: any of them may get the connection.
+    running.wait_for("OCSP: Stapling the answer of", times=os.cpu_count() or 1)
+    options = ("--cacert", str(world.ca), "--cert-status")
+    done = curl(*options, f"https://localhost:{port}/")
+    if "not supported" in done.stderr:
+        pytest.skip("this curl knows no staples")
+    assert done.stdout == "hello", done.stderr
+    assert curl(*options, f"https://localhost:{plain}/").returncode == 91  # CURLE_SSL_INVALIDCERTSTATUS
+
+
+def test_what_nginx_staples_is_judged(gtunnel: Tunnels, world: World, tmp_path: Path) -> None:
+    leaf, me = world.holders["nobody named"], world.identities["nobody named"]
+    conf, blocks = "", ""
+    near: dict[ocsp.OCSPCertStatus, int] = {}
+    for status in (ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED):
+        file = tmp_path / status.name
+        file.write_bytes(answer(leaf, world.sub, Saying(status=status)))
+        far, near[status] = ports.free_port(), ports.free_port()
+        conf += f"[{status.name}]\nclient = yes\naccept = 127.0.0.1:{near[status]}\nconnect = 127.0.0.1:{far}\n"
+        conf += verifying(world) + "\n"
+        blocks += blocks_of(far, me, file)
+    with nginx(tmp_path / "nginx", http=blocks):
+        gtunnel(conf)
+        for status, port in near.items():
+            seen = curl(f"http://127.0.0.1:{port}/").stdout
+            assert (seen == "hello") is (status is ocsp.OCSPCertStatus.GOOD)
+
+
+def blocks_of(port: int, identity: Identity, staple: Path) -> str:
+    """A server of nginx that staples a file."""
+    return (
+        f"server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {identity.cert}; ssl_certificate_key {identity.key};"
+        f" ssl_stapling on; ssl_stapling_file {staple}; return 200 hello; }}\n"
+    )
