@@ -47,7 +47,7 @@ class Passphrases:
             except WrongPassphraseError:
                 continue
         if self._ask is None:
-            raise LockedError(reason="its passphrase is asked for at start only")
+            raise LockedError(reason="its passphrase is asked for at start only: restart")
         prompt = f"Enter {file} pass phrase:"
         for _ in range(MAX_TRIES):
             try:

@@ -10,16 +10,19 @@ demands, and OpenSSL resumes it nowhere else. So what was good enough for other 
 """
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from OpenSSL import SSL
 
 from gtunnel.conf.settings import ServiceSettings, SessionSettings, TlsVersion, VerificationSettings
+from gtunnel.tls.castore import store_files, store_path
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.hello import TLS1_3, ClientHello
 from gtunnel.tls.openssl import binding, sessions
+from gtunnel.tls.site import Site
 
 WHAT_WOULD_HELP: Final = (
     "the OpenSSL inside this cryptography package cannot do it; with Debian's python3-openssl gtunnel can"
@@ -49,12 +52,19 @@ def session_context(service: ServiceSettings) -> bytes:
 
 
 def _trusted(verification: VerificationSettings) -> list[bytes]:
-    if verification.ca_file is None or not verification.convincing:
+    """The content of all files that decide. A list that names somebody ends the sessions that he has."""
+    if not verification.convincing:
         return []
-    try:
-        return [Path(verification.ca_file).read_bytes()]
-    except OSError:
-        return []  # whoever loads it says so
+    store = store_path(verification.ca_store) if verification.ca_store is not None else None
+    found: list[bytes] = []
+    # Whoever loads them says so if they cannot be read.
+    with suppress(TlsSetupError):
+        files = [] if store is None else store_files(store, Site())
+        files += [Path(name) for name in (verification.ca_file, verification.crl_file) if name is not None]
+        for file in files:
+            with suppress(OSError):
+                found.append(file.read_bytes())
+    return found
 
 
 def set_resumption(context: SSL.Context, service: ServiceSettings) -> None:

@@ -127,7 +127,7 @@ def test_an_encrypted_key_whose_passphrase_nobody_knows_is_named(
     file = encrypted_key(pki.server, tmp_path / "secret.pem", form)
     lines = (f"cert = {pki.server.cert}", f"key = {file}")
     start = f"key = {file}: cannot unlock the private key: "
-    assert refusal(*lines) == f"{start}its passphrase is asked for at start only"
+    assert refusal(*lines) == f"{start}its passphrase is asked for at start only: restart"
     asked: list[str] = []
     site = Site(Passphrases(answering(asked, *[b"hunter2"] * 9)))
     assert refusal(*lines, site=site) == f"{start}wrong passphrase"

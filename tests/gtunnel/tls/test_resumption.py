@@ -67,6 +67,16 @@ def test_nor_where_others_are_trusted(pki: Pki, tmp_path: Path) -> None:
     assert session_context(service(*lines, f"CAfile = {copy}")) != here
 
 
+def test_nor_once_a_list_names_others(pki: Pki, tmp_path: Path) -> None:
+    lists = tmp_path / "lists.pem"
+    lines = (*presenting(pki.server), f"CAstore = {pki.ca}", "verifyChain = yes", f"CRLfile = {lists}")
+    found = []
+    for revoked in ((), (pki.client.certificate,)):
+        lists.write_bytes(pki.authority.revocations(*revoked))
+        found.append(session_context(service(*lines)))
+    assert found[0] != found[1]
+
+
 def test_a_shared_key_and_a_redirection_do_not_go_with_resumption(pki: Pki) -> None:
     lines = (*presenting(pki.server), f"CAfile = {pki.ca}", "verifyChain = yes", "redirect = 1")
     assert may_resume(service(*lines))
