@@ -154,6 +154,7 @@ def _tls(statements: Statements) -> TlsSettings:
         security_level=statements.one(tls.SECURITY_LEVEL),
         options=statements.all(tls.OPTIONS_LINE),
         commands=statements.all(tls.CONFIG),
+        renegotiation=statements.one(tls.RENEGOTIATION),
         sni=_client_sni(statements),
         psk_secrets=statements.one(tls.PSK_SECRETS),
         psk_identity=statements.one(tls.PSK_IDENTITY),

@@ -131,7 +131,6 @@ SERVICE_OPTIONS = (
     _text("protocolPassword", "PASSWORD", "password for the negotiation", secret=True),
     _text("protocolUsername", "USER", "user name for the negotiation"),
     _only(False, yes_no, "pty", "yes|no", "run the program on a pseudo-terminal"),
-    _only(True, yes_no, "renegotiation", "yes|no", "let the peer negotiate anew within a connection"),
     # A delay in milliseconds is a way to say yes.
     _only("no", str.lower, "retry", "yes|no|MILLISECONDS", "start a program again when it has ended"),
     _text("setgid", "GROUP", "group of the Unix socket to listen on"),

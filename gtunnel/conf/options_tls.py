@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gtunnel.conf.option import BadValueError, Repeated, Scope, Single
-from gtunnel.conf.parsers import anything, choice, integer, path, server_name, text_of
+from gtunnel.conf.parsers import anything, choice, integer, path, server_name, text_of, yes_no
 from gtunnel.conf.settings import TlsVersion
 from gtunnel.conf.tlsoptions import DEFAULTS as DEFAULT_TLS_OPTIONS
 from gtunnel.conf.tlsoptions import parse_tls_option
@@ -148,6 +148,14 @@ PSK_SECRETS = Single[str | None](
     metavar="FILE",
     help="pre-shared keys, a line IDENTITY:KEY for each",
 )
+RENEGOTIATION = Single(
+    name="renegotiation",
+    scope=Scope.SERVICE,
+    parse=yes_no,
+    default=True,
+    metavar="yes|no",
+    help="let the peer negotiate anew (clients: with options = ALLOW_CLIENT_RENEGOTIATION)",
+)
 SECURITY_LEVEL = Single(
     name="securityLevel",
     scope=Scope.SERVICE,
@@ -207,6 +215,7 @@ OPTIONS = (
     OPTIONS_LINE,
     PSK_IDENTITY,
     PSK_SECRETS,
+    RENEGOTIATION,
     SECURITY_LEVEL,
     SNI,
     *VERSION_OPTIONS,

@@ -267,6 +267,7 @@ class TlsSettings:
     security_level: int
     options: tuple[tuple[str, bool], ...]
     commands: tuple[tuple[str, str | None], ...]  # `config`, each with its parameter
+    renegotiation: bool
     sni: str | None
     psk_secrets: str | None
     psk_identity: str | None

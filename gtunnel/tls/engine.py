@@ -15,7 +15,7 @@ from typing import Final
 from OpenSSL import SSL
 
 from gtunnel.events import Level
-from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError, protocol_reason
+from gtunnel.tls.errors import HandshakeError, RenegotiationError, TlsStreamError, TlsTruncatedError, protocol_reason
 from gtunnel.tls.ocsp.inquiry import Evidence
 from gtunnel.tls.openssl import binding, sessions
 from gtunnel.tls.openssl.verify import OK, verify_result
@@ -57,7 +57,7 @@ class Request:
 class TlsEngine:
     """One TLS connection without a socket. Not safe for two greenlets at once; a connection has only one."""
 
-    __slots__ = ("_connection", "_eof", "_function", "_lenient", "_verdicts", "ended", "first")
+    __slots__ = ("_connection", "_context", "_eof", "_function", "_lenient", "_verdicts", "ended", "first")
 
     def __init__(self, context: SSL.Context, request: Request | None) -> None:
         """Start a connection of `context`: a client's, with what it asks for, or without that a server's.
@@ -65,6 +65,8 @@ class TlsEngine:
         Raises `HandshakeError` for what cannot be a server name.
         """
         connection = SSL.Connection(context, None)
+        # A name may lead to another context. The callbacks of the first one are called all the same (renegotiation).
+        self._context = context
         self._verdicts = Verdicts()
         connection.set_app_data(self._verdicts)
         if request is not None:
@@ -117,17 +119,24 @@ class TlsEngine:
         if self.ended:
             return 0
         try:
-            return self._connection.recv_into(buffer)
+            return self._allowed(self._connection.recv_into(buffer))
         except SSL.WantReadError as want:
             if self._eof and not self._lenient:
                 raise TlsTruncatedError(function="SSL_read") from want
             self.ended = self._eof
-            return 0
+            return self._allowed(0)
         except SSL.ZeroReturnError:
             self.ended = True
             return 0
         except SSL.Error as error:
             raise TlsStreamError(function="SSL_read", reason=protocol_reason(error)) from error
+
+    def _allowed(self, count: int) -> int:
+        """What was read, unless the peer has meanwhile renegotiated as it must not."""
+        refusal = self._verdicts.renegotiation.refusal
+        if refusal is not None:
+            raise RenegotiationError(reason=refusal)
+        return count
 
     def write(self, plaintext: memoryview) -> int:
         """Encrypt; returns how much was taken. 0 means that input is needed first. Raises `TlsStreamError`."""

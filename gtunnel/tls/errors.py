@@ -75,6 +75,12 @@ class TlsTruncatedError(TlsStreamError):
     template = "{function}: SSL routines::unexpected eof while reading (no close_notify: the data may be truncated)"
 
 
+class RenegotiationError(TlsStreamError):
+    """The peer negotiated anew where it must not, too often, or as somebody else."""
+
+    template = "{reason}"
+
+
 def _explained(fields: dict[str, object], explanation: str) -> dict[str, object]:
     return fields if not explanation else fields | {"reason": f"{fields['reason']}: {explanation}"}
 

@@ -10,6 +10,7 @@ from gtunnel.conf.settings import TlsSettings, TlsVersion
 from gtunnel.tls.commands import set_commands
 from gtunnel.tls.errors import TlsSetupError, openssl_reason
 from gtunnel.tls.openssl import binding, identities, options
+from gtunnel.tls.renegotiation import watch
 from gtunnel.tls.setup import take_all
 
 # The default where OpenSSL has the post-quantum hybrid (3.5 and newer). A client sends key shares for the two that are
@@ -42,6 +43,10 @@ def set_policy(context: SSL.Context, tls: TlsSettings, *, client: bool) -> None:
         # After all that they may say otherwise; before certificates, as in stunnel.
         partial(set_commands, context, tls, client=client),
     )
+    by_client = bool(options.get(context) & options.numbers().get("ALLOW_CLIENT_RENEGOTIATION", 0))
+    # OpenSSL itself refuses clients that have not been allowed to. TLS 1.3 has no renegotiation.
+    if (client or by_client or not tls.renegotiation) and tls.version_min is not TlsVersion.TLSV1_3:
+        watch(context, allowed=tls.renegotiation)
 
 
 def _set_version(setter: Callable[[int], None], option: str, version: TlsVersion) -> None:

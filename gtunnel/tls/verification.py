@@ -26,6 +26,7 @@ from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.openssl import binding
 from gtunnel.tls.openssl.verify import APPLICATION_VERIFICATION, OK, Decision
 from gtunnel.tls.reasons import explanation, mismatch, name_text
+from gtunnel.tls.renegotiation import Renegotiation
 from gtunnel.tls.revocation import passes
 from gtunnel.tls.site import Site
 
@@ -41,8 +42,8 @@ MAX_HASH_COLLISIONS = 64
 
 @dataclass(slots=True)
 class Verdicts:
-    """What verification had to say about one connection, and the OCSP answer that the peer stapled; its app data in
-    OpenSSL."""
+    """What verification had to say about one connection, the OCSP answer that the peer stapled, and what came of
+    renegotiating; its app data in OpenSSL."""
 
     lines: list[tuple[Level, str]] = field(default_factory=list)
     stapled: bytes = b""
@@ -52,6 +53,7 @@ class Verdicts:
     error: int = OK
     # Whether there was a pre-shared key to use: one of the name that the client gave, or our own.
     shared_key: bool = False
+    renegotiation: Renegotiation = field(default_factory=Renegotiation)
 
 
 def verify_mode(settings: VerificationSettings, *, tolerant: bool = False) -> int:

@@ -19,7 +19,7 @@ def test_what_does_not_work_is_refused_with_name_file_and_line(row: object) -> N
 @pytest.mark.parametrize(
     "line",
     [
-        *("libwrap = no", "pty = no", "renegotiation = yes"),
+        *("libwrap = no", "pty = no"),
         "retry = no",
     ],
 )
@@ -37,7 +37,7 @@ def test_what_the_process_does_anyway_may_be_said(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *("libwrap = yes", "pty = yes", "renegotiation = no", "retry = yes"),
+        *("libwrap = yes", "pty = yes", "retry = yes"),
         "retry = 1000",
     ],
 )

@@ -80,3 +80,8 @@ def test_commands_add_up_with_their_parameters() -> None:
 
 def test_a_command_has_a_name() -> None:
     assert "a command is missing" in reasons(SERVER + "config = :x\n")[0]
+
+
+def test_renegotiation_is_allowed_unless_it_is_not() -> None:
+    assert server().tls.renegotiation
+    assert not client("renegotiation = no").tls.renegotiation
