@@ -58,6 +58,7 @@ def _check(arguments: argparse.Namespace) -> int:
         return _failed(found.errors, chosen.name)
     advice = advise(configuration)
     warnings = [*found.warnings, *(str(one) for one in advice if one.severity is Severity.WARNING)]
+    print(f"here: {features.summary()}")
     for warning in warnings:
         print(f"warning: {warning}")
     for remark in advice:

@@ -17,6 +17,10 @@ from gtunnel.version import VERSION
 _OPTION_BYTES = 64
 
 
+# The longest name of a feature.
+_FEATURE_WIDTH = 52
+
+
 def run(arguments: list[str]) -> int:
     """Run a classic command line; returns the exit status. Raises `UsageError`."""
     questions: dict[str, Callable[[], Iterable[str]]] = {
@@ -71,7 +75,10 @@ def _help() -> Iterable[str]:
 
 
 def _version() -> Iterable[str]:
-    return reference.default_lines()
+    from gtunnel.tls import features
+
+    listed = (f"{feature.name:<{_FEATURE_WIDTH}} {feature.answer}" for feature in features.features())
+    return ["Features of this machine:", *listed, "", *reference.default_lines()]
 
 
 def _options() -> Iterable[str]:

@@ -163,6 +163,17 @@ def _switch(context: SSL.Context, parameter: str, names: dict[str, str]) -> str 
     return None
 
 
+# The proper spellings of what can be done without SSL_CONF_cmd.
+EMULATED_NAMES: Final = (
+    "CipherString",
+    "Ciphersuites",
+    "Groups",
+    "SignatureAlgorithms",
+    "MinProtocol",
+    "MaxProtocol",
+    "Protocol",
+    "Options",
+)
 _EMULATED: Final[dict[str, Callable[[SSL.Context, str], str | None]]] = {
     "cipherstring": _ciphers,
     "ciphersuites": _ciphersuites,

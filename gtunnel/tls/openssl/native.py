@@ -36,6 +36,11 @@ def function(name: str, result: Any, *arguments: Any) -> Function | None:
     return prototype(ctypes.cast(found, ctypes.c_void_p).value or 0)
 
 
+def has(name: str) -> bool:
+    """Whether an OpenSSL function can be called by its name."""
+    return _LIBRARY is not None and hasattr(_LIBRARY, name)
+
+
 def demand(name: str, result: Any, *arguments: Any) -> Function:
     """The same, for those who have seen that it can be had (`SHARED`, for a function that every OpenSSL 3 has)."""
     found = function(name, result, *arguments)

@@ -47,6 +47,12 @@ def test_version_shows_defaults_as_stunnel_does(capsys: Capture, line: str) -> N
     assert line in ask(capsys, "-version").err
 
 
+def test_version_shows_what_this_machine_s_openssl_can_do(capsys: Capture) -> None:
+    lines = ask(capsys, "-version").err.splitlines()
+    assert "Features of this machine:" in lines
+    assert any(re.fullmatch(r"engines +(yes|no)", line) for line in lines)
+
+
 def test_sockets_has_stunnel_s_table(capsys: Capture) -> None:
     lines = ask(capsys, "-sockets").err.splitlines()
     assert "    Option Name         |  Accept  |  Local   |  Remote  |OS default" in lines

@@ -14,6 +14,11 @@ def test_a_function_that_no_openssl_has_is_absent() -> None:
     assert native.function("SSL_CTX_no_such_function", None) is None
 
 
+def test_a_function_can_be_asked_for() -> None:
+    assert native.has("SSL_CTX_free") is native.SHARED
+    assert not native.has("SSL_CTX_no_such_function")
+
+
 def test_to_demand_what_is_absent_is_a_bug_that_names_it() -> None:
     with pytest.raises(NotImplementedError, match="SSL_CTX_no_such_function"):
         native.demand("SSL_CTX_no_such_function", None)
