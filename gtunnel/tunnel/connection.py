@@ -32,18 +32,20 @@ from gtunnel.tunnel.relay import Relay
 from gtunnel.tunnel.resumption import Remembered
 from gtunnel.tunnel.revocation import RevokedError, inquire
 from gtunnel.tunnel.service import Service
+from gtunnel.tunnel.sessionservers import SessionServers
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.wire.steps import Connect, StartTls, Step
 
 
 @dataclass(slots=True)
 class Workplace:
-    """What the connections of one worker share: buffers, the id sequence of all workers, what OCSP responders said, and
-    who is there."""
+    """What the connections of one worker share: buffers, the id sequence of all workers, what OCSP responders said,
+    where sessions are kept, and who is there."""
 
     sequence: SharedCounter
     scratch: Scratch = field(default_factory=Scratch)
     responders: Responders = field(default_factory=Responders)
+    session_servers: SessionServers = field(default_factory=SessionServers)
     connections: "set[Connection]" = field(default_factory=set)
 
 
@@ -165,7 +167,7 @@ class Connection:
             self._switch(hello.server_name)
         service = self.service
         narration.before_handshake(service, None, self.log)
-        resumption = service.server_sessions
+        resumption = self._workplace.session_servers.of(service)
         with nullcontext() if resumption is None else resumption.offered(hello, self.log):
             engine = service.tls.engine()
             engine.feed(reader.received)

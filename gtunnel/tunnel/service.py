@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from gtunnel.address import HostPort, SocketAddress
 from gtunnel.conf.errors import Problem, problem_of
-from gtunnel.conf.settings import NetSettings, ServiceSettings, VirtualName
+from gtunnel.conf.settings import NetSettings, ServiceSettings, SessionServerKind, VirtualName
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
-from gtunnel.net import names
+from gtunnel.net import names, redisclient
 from gtunnel.net.errors import ResolveError
 from gtunnel.net.listen import ListenerSpec
 from gtunnel.net.loops import LoopGuard
@@ -23,7 +23,7 @@ from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tls.ocsp.staple import Staple
 from gtunnel.tls.resumption import may_resume
 from gtunnel.tls.site import Site
-from gtunnel.tunnel.resumption import ClientResumption, ServerResumption
+from gtunnel.tunnel.resumption import ClientResumption
 from gtunnel.tunnel.shared import SharedCache, SharedCounter
 from gtunnel.tunnel.targets import Targets
 from gtunnel.wire import plain
@@ -68,7 +68,7 @@ class Service:
     outgoing: Outgoing
     negotiate: Callable[[], Negotiation]
     inquirer: Inquirer | None
-    server_sessions: ServerResumption | None
+    server_sessions: SharedCache | None
     client_sessions: ClientResumption | None
     log: Log
     virtual: tuple[tuple[VirtualName, "Service"], ...] = ()
@@ -82,7 +82,7 @@ class Service:
     @property
     def reads_hello(self) -> bool:
         """Whether the ClientHello has to be known before OpenSSL gets it."""
-        return bool(self.virtual) or self.server_sessions is not None
+        return bool(self.virtual) or self.tls.sessions.enabled
 
     @property
     def name(self) -> str:
@@ -124,6 +124,8 @@ def compile_service(
         local = _local(settings.connect.local)
     except ResolveError as error:
         problems.append(problem_of(settings, "local", error))
+    if (missing := _demand_client(settings)) is not None:
+        problems.append(missing)
     if tls is None or problems:
         raise ServiceSettingsError(tuple(problems))
     if tls.served is not None:
@@ -170,10 +172,19 @@ def with_virtual_services(services: Iterable[Service]) -> tuple[Service, ...]:
     )
 
 
-def _server_sessions(settings: ServiceSettings, tls: TlsContext) -> ServerResumption | None:
-    if not tls.sessions.enabled:
+def _server_sessions(settings: ServiceSettings, tls: TlsContext) -> SharedCache | None:
+    """Where all workers keep the sessions of clients, unless a server does (`sessionservers`)."""
+    if not tls.sessions.enabled or settings.sessions.server is not None:
         return None
-    return ServerResumption(tls, SharedCache(settings.sessions.size), settings.sessions.seconds)
+    return SharedCache(settings.sessions.size)
+
+
+def _demand_client(settings: ServiceSettings) -> Problem | None:
+    """What is missing for the server that keeps sessions."""
+    server = settings.sessions.server
+    if server is None or server.kind is not SessionServerKind.REDIS or redisclient.module() is not None:
+        return None
+    return problem_of(settings, "sessiond", "the Python package redis (Debian's python3-redis) is not installed")
 
 
 def _client_sessions(settings: ServiceSettings) -> ClientResumption | None:
