@@ -55,11 +55,13 @@ class Stapler:
         gevent.killall(self._greenlets, block=False)
 
     def _keep(self, group: _Group) -> None:
-        level = Level.WARNING
+        # OCSP alone may be meant for the clients' certificates, and its responder need not know ours.
+        first = Level.WARNING if group.members[0][0].settings.ocsp.aia else Level.INFO
+        level = first
         while True:
             try:
                 seconds = self._renew(group)
-                level = Level.WARNING
+                level = first
             except InconclusiveError as error:
                 _tell(group, level, f"{error}: nothing new to staple")
                 # Said once, as long as it does not change.

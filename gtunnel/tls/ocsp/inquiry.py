@@ -94,7 +94,9 @@ class Inquirer:
             links = self._chains.links(evidence.chain)
         except InconclusiveError as error:
             log.write(error.level, str(error))
-            return self._verdict(self._without_conclusion(log), 0, evidence.chain[0], log)
+            # Where nobody is to be asked, a staple that cannot be judged is as good as none.
+            accepted = not self._settings.asks or self._without_conclusion(log)
+            return self._verdict(accepted, 0, evidence.chain[0], log)
         whole = [link.certificate for link in links]
         for link in reversed(links):
             accepted = yield from self._about(link, _Case(evidence.stapled, whole, log))

@@ -108,6 +108,15 @@ def test_a_failure_is_told_once_and_tried_again(world: World, monkeypatch: pytes
     assert offered(made)
 
 
+def test_a_responder_for_the_clients_need_not_know_our_certificate(world: World) -> None:
+    world.reply = lambda: b"rubbish"
+    running = Stapler([world.service(f"OCSP = {world.responder.url}")], Responders())
+    running.start()
+    world.waits_for("nothing new to staple")
+    running.stop()
+    assert [level.name for level, text in world.log.lines if "nothing new" in text] == ["INFO"]
+
+
 def test_a_revoked_certificate_of_our_own_is_told(world: World) -> None:
     world.reply = lambda: answer(world.leaf, world.ca, Saying(status=ocsp.OCSPCertStatus.REVOKED))
     made = world.service()

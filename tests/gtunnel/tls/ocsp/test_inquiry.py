@@ -1,6 +1,7 @@
 from collections.abc import Callable, Mapping
 
 import pytest
+from cryptography import x509
 from cryptography.x509 import ocsp
 from OpenSSL import crypto
 
@@ -250,3 +251,22 @@ def test_a_resumed_session_is_inquired_about_like_a_full_one() -> None:
     assert resumed.asked == first.asked
     revoked = Inquiry("", good(a=answer(here.leaf, here.sub, REVOKED)), here.leaf, inquirer=first.inquirer)
     assert not revoked.verdict.accepted
+
+
+class Unreadable(crypto.X509):
+    """A certificate that OpenSSL reads, and cryptography does not."""
+
+    def to_cryptography(self) -> x509.Certificate:
+        raise ValueError("unreadable")
+
+
+def test_a_certificate_that_cannot_be_read_is_not_conclusive() -> None:
+    made = crypto.X509.from_cryptography(world().leaf.certificate)
+    made.__class__ = Unreadable
+    for lines, accepted in (("OCSPaia = yes", False), ("OCSPaia = yes\nOCSPrequire = no", True), ("", True)):
+        log = ListLog()
+        inquirer = Inquirer(service(SERVICE + lines).ocsp, store(world().root))
+        with pytest.raises(StopIteration) as end:
+            next(inquirer.about(Evidence((made,), b"stapled"), log))
+        assert end.value.value.accepted is accepted
+        assert "OCSP: the peer's certificates cannot be read: unreadable" in log.texts
