@@ -42,7 +42,8 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a certificate is to say. `expired`: it ended yesterday; otherwise it holds from yesterday for a month."""
+    """What a certificate is to say. `expired`: it ended yesterday; `future`: it begins in two days; otherwise it holds
+    from yesterday for a month."""
 
     name: str
     dns: Sequence[str] = ()
@@ -51,7 +52,8 @@ class Wish:
     client: bool = False
     both: bool = False  # for servers and clients
     expired: bool = False
-    algorithm: str = "ec"  # or "rsa"
+    future: bool = False
+    algorithm: str = "ec"  # or "rsa", or "weak" (RSA with 1024 bits)
 
 
 class Authority:
@@ -177,8 +179,8 @@ class Pki:
 
 
 def _new_key(algorithm: str) -> Key:
-    if algorithm == "rsa":
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    if algorithm != "ec":
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048 if algorithm == "rsa" else 1024)
     return ec.generate_private_key(ec.SECP256R1())
 
 
@@ -186,16 +188,20 @@ def _name(common: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: Key, *, expired: bool) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: Key, *, expired: bool, future: bool = False
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     start, end = (now - 30 * _DAY, now - _DAY) if expired else (now - _DAY, now + 30 * _DAY)
+    if future:
+        start = now + 2 * _DAY
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
     builder = builder.serial_number(x509.random_serial_number())
     return builder.not_valid_before(start).not_valid_after(end)
 
 
 def _leaf(wish: Wish, issuer: x509.Name, key: Key) -> x509.CertificateBuilder:
-    builder = _builder(_name(wish.name), issuer, key, expired=wish.expired)
+    builder = _builder(_name(wish.name), issuer, key, expired=wish.expired, future=wish.future)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_key_usage(ca=False), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
