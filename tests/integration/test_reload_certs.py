@@ -15,7 +15,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from tests.support import tls
+from tests.support import peers, tls
 from tests.support.certificates import Authority, Identity, Pki, Wish
 from tests.support.daemon import PATIENCE
 from tests.support.servers import Server
@@ -231,3 +231,28 @@ def _meets(port: int, who: Identity) -> int | None:
             return x509.load_der_x509_certificate(der).serial_number if peer.receive(1) == b"x" else None
     except (ssl.SSLError, OSError, tls.TruncatedError):
         return None
+
+
+def test_new_shared_keys_are_good_and_old_ones_are_not(
+    gtunnel: Tunnels, echo: Server, tmp_path: Path, free_port: PortFactory
+) -> None:
+    port = free_port()
+    secrets = tmp_path / "psk"
+    secrets.touch(mode=0o600)
+    secrets.write_text(f"alice:{'0a' * 32}\n")
+    running = gtunnel(
+        f"reloadCerts = yes\n[it]\naccept = 127.0.0.1:{port}\nconnect = {echo.endpoint}\nPSKsecrets = {secrets}\n"
+    )
+    assert _agrees(port, "0a" * 32)
+    secrets.write_text(f"alice:{'0b' * 32}\n")
+    running.wait_for(IN_USE, timeout=LONG)
+    assert _soon(lambda: _agrees(port, "0b" * 32))
+    assert not _agrees(port, "0a" * 32)
+
+
+def _agrees(port: int, key: str) -> bool:
+    """Whether a client with this key comes to speak with a service."""
+    options = ("-psk_identity", "alice", "-psk", key, "-tls1_2", "-cipher", "PSK", "-no_ign_eof")
+    met = peers.s_client(port, *options)
+    # It names the cipher of a handshake that failed, too.
+    return met.returncode == 0 and b"alert" not in met.stderr and b"PSK" in met.stdout
