@@ -100,6 +100,7 @@ def _compile(configuration: Configuration, found: _Findings) -> None:
 
     try:
         site = Site(Passphrases(ask), configuration.process.chroot)
+        generation.prepare_library(configuration, found, change=False)
         generation.compile_services(configuration, LoopGuard(), Journal(()), found, site)
     except generation.GenerationError as error:
         # The last line only says that there were others.

@@ -5,6 +5,7 @@ from itertools import chain
 from gtunnel.address import Endpoint, HostPort
 from gtunnel.conf import options_capture as capture
 from gtunnel.conf import options_global as process
+from gtunnel.conf import options_library as library
 from gtunnel.conf import options_ocsp as ocsp
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
@@ -17,10 +18,12 @@ from gtunnel.conf.settings import (
     Configuration,
     ConnectSettings,
     Failover,
+    LibrarySettings,
     LogOutput,
     LogSettings,
     NetSettings,
     OcspSettings,
+    OptionLine,
     ProcessSettings,
     ServiceSettings,
     SessionSettings,
@@ -62,6 +65,14 @@ def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...])
             mask=mask,
             table=statements.one(process.NET_TABLE),
             priority=statements.one(process.NET_PRIORITY),
+        ),
+        library=LibrarySettings(
+            steps=tuple(
+                OptionLine(line.row.name, line.value, line.place, line.text) for line in statements.of(*library.STEPS)
+            ),
+            seed_file=statements.one(library.RND_FILE),
+            seed_bytes=statements.one(library.RND_BYTES),
+            overwrite_seed=statements.one(library.RND_OVERWRITE),
         ),
         services=services,
         notes=tuple(outline.notes),
@@ -155,6 +166,8 @@ def _tls(statements: Statements) -> TlsSettings:
         options=statements.all(tls.OPTIONS_LINE),
         commands=statements.all(tls.CONFIG),
         renegotiation=statements.one(tls.RENEGOTIATION),
+        engine_id=statements.one(library.ENGINE_ID),
+        engine_number=statements.one(library.ENGINE_NUM),
         sni=_client_sni(statements),
         psk_secrets=statements.one(tls.PSK_SECRETS),
         psk_identity=statements.one(tls.PSK_IDENTITY),

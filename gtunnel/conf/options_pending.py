@@ -8,17 +8,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gtunnel.conf.option import Scope, Single
-from gtunnel.conf.parsers import anything, integer, yes_no
+from gtunnel.conf.parsers import anything, yes_no
 
 T = TypeVar("T")
 
-NO_ENGINES = "OpenSSL 3 has deprecated engines, and the OpenSSL that gtunnel uses has none"
-NO_PROVIDERS = "providers cannot be loaded yet in gtunnel"
+NO_ENGINES = "trusting certificates that an engine keeps does not work yet: export them, and use CAfile"
+NO_PARAMETERS = "providers cannot be given parameters yet: set them in OpenSSL's own configuration file"
 NO_EGD = "OpenSSL has no entropy gathering daemon any more; it takes the kernel's randomness"
-NO_SEEDING = "OpenSSL takes the kernel's randomness; gtunnel does not read or write seed files yet"
 NO_COMPRESSION = "compression under TLS gives secrets away (CRIME), and this OpenSSL is built without it"
-
-_MAX_INT = 2**31 - 1
 
 
 def _text(
@@ -61,64 +58,19 @@ def _impossible(name: str, metavar: str, help_text: str, why: str, scope: Scope 
         help=help_text,
         works_for=(),
         refusal=why,
-        secret=name in {"engineCtrl", "providerParameter"},
+        secret=name == "providerParameter",
     )
 
 
 GLOBAL_OPTIONS = (
     _impossible("compression", "deflate|zlib", "compress what TLS carries", NO_COMPRESSION),
     _impossible("EGD", "PATH", "socket of an entropy gathering daemon", NO_EGD),
-    _impossible("engine", "auto|ENGINE", "hardware engine to load", NO_ENGINES),
-    _impossible("engineCtrl", "COMMAND[:PARAMETER]", "command for the engine", NO_ENGINES),
-    _impossible("engineDefault", "TASKS", "what the engine does by itself", NO_ENGINES),
-    Single(
-        name="fips",
-        scope=Scope.GLOBAL,
-        parse=yes_no,
-        default=False,
-        metavar="yes|no",
-        help="restrict OpenSSL to validated cryptography",
-        works_for=(False,),
-    ),
-    _impossible("provider", "PROVIDER", "OpenSSL provider to load", NO_PROVIDERS),
-    _impossible("providerParameter", "PROVIDER:PARAMETER=VALUE", "parameter for a provider", NO_PROVIDERS),
-    Single(
-        name="RNDbytes",
-        scope=Scope.GLOBAL,
-        parse=integer(0, _MAX_INT, "Illegal number of bytes to read from random seed files"),
-        default=1024,
-        metavar="BYTES",
-        help="bytes to read from the seed file",
-        works_for=(1024,),
-        refusal=NO_SEEDING,
-    ),
-    Single(
-        name="RNDfile",
-        scope=Scope.GLOBAL,
-        parse=anything,
-        default="/dev/urandom",
-        metavar="FILE",
-        help="file with random bytes for the generator",
-        works_for=("/dev/urandom",),
-        refusal=NO_SEEDING,
-    ),
-    Single(
-        name="RNDoverwrite",
-        scope=Scope.GLOBAL,
-        parse=yes_no,
-        default=True,
-        metavar="yes|no",
-        help="write new random bytes into the seed file",
-        # There is no seed file, so both are kept.
-        works_for=None,
-    ),
+    _impossible("providerParameter", "PROVIDER:PARAMETER=VALUE", "parameter for a provider", NO_PARAMETERS),
     _text("setEnv", "NAME=VALUE", "environment of started programs", scope=Scope.GLOBAL, secret=True),
 )
 
 SERVICE_OPTIONS = (
     _impossible("CAengine", "ID", "certificate to trust, kept by an engine", NO_ENGINES, Scope.SERVICE),
-    _impossible("engineId", "ENGINE", "engine that holds the private key", NO_ENGINES, Scope.SERVICE),
-    _impossible("engineNum", "NUMBER", "number of the engine that holds the private key", NO_ENGINES, Scope.SERVICE),
     _text("exec", "PROGRAM", "program to run for each connection"),
     _text("execArgs", "$0 $1 ...", "the program's arguments, its name first"),
     _text("ident", "USER", "user that the client's ident server has to name"),

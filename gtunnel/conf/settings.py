@@ -249,6 +249,17 @@ class SocketOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LibrarySettings:
+    """OpenSSL as a library: the lines of engines, providers and FIPS in their order; `RNDfile`, `RNDbytes` and
+    `RNDoverwrite`."""
+
+    steps: tuple[OptionLine, ...]
+    seed_file: str
+    seed_bytes: int
+    overwrite_seed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
     """What we offer and present. Paths are as written in the file.
 
@@ -268,6 +279,8 @@ class TlsSettings:
     options: tuple[tuple[str, bool], ...]
     commands: tuple[tuple[str, str | None], ...]  # `config`, each with its parameter
     renegotiation: bool
+    engine_id: str | None
+    engine_number: int | None
     sni: str | None
     psk_secrets: str | None
     psk_identity: str | None
@@ -417,6 +430,7 @@ class Configuration:
     output: LogOutput
     process: ProcessSettings
     net: NetSettings
+    library: LibrarySettings
     services: tuple[ServiceSettings, ...]
     notes: tuple[str, ...] = ()
 

@@ -4,6 +4,7 @@ from gtunnel.conf import (
     options_capture,
     options_global,
     options_ignored,
+    options_library,
     options_ocsp,
     options_pending,
     options_service,
@@ -31,6 +32,7 @@ TABLE: tuple[Row[object], ...] = tuple(
     sorted(
         (
             *options_global.OPTIONS,
+            *options_library.OPTIONS,
             *options_service.OPTIONS,
             *options_sessions.OPTIONS,
             *options_tls.OPTIONS,

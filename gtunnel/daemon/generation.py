@@ -19,6 +19,7 @@ from gtunnel.net import listen, sockopts
 from gtunnel.net.errors import ListenError
 from gtunnel.net.listen import ListenerSpec, ListeningSocket
 from gtunnel.net.loops import LoopGuard
+from gtunnel.tls import library
 from gtunnel.tls.site import Site
 from gtunnel.tunnel.service import Building, Service, ServiceError, compile_service, with_virtual_services
 
@@ -62,6 +63,16 @@ class Generation:
     def listening(self) -> tuple[ListeningSocket, ...]:
         """All its listening sockets."""
         return tuple(binding.listening for binding in self.bindings)
+
+
+def prepare_library(configuration: Configuration, log: Log, *, change: bool = True) -> None:
+    """Set OpenSSL up for the process; `change` lets files be written. Raises `GenerationError` after logging why."""
+    try:
+        library.prepare(configuration.library, log, change=change)
+    except library.LibraryError as error:
+        log.write(Level.ERR, str(error))
+        log.write(Level.ERR, "Configuration failed")
+        raise GenerationError from error
 
 
 def compile_services(

@@ -56,6 +56,7 @@ def run(load: Load, source: str) -> int:
         watch = watching(configuration)
         passphrases = Passphrases(ask)
         chroot = configuration.process.chroot
+        generations.prepare_library(configuration, log)
         services = generations.compile_services(configuration, LoopGuard(), journal, log, Site(passphrases, chroot))
         passphrases.ask_no_more()
         log.write(Level.NOTICE, "Configuration successful")

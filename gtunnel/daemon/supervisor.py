@@ -226,6 +226,7 @@ class Supervisor:
         watch = watching(configuration)
         loops = LoopGuard()
         journal = Journal(())
+        generations.prepare_library(configuration, self._log)
         services = generations.compile_services(configuration, loops, journal, self._log, self._anew.site)
         generation = generations.bind(configuration, services, self._generation, self._log)
         try:

@@ -15,7 +15,9 @@ from OpenSSL import SSL, crypto
 from gtunnel.conf.settings import TlsSettings
 from gtunnel.tls import bundle
 from gtunnel.tls.errors import TlsSetupError, openssl_reason
+from gtunnel.tls.library import LIBRARY
 from gtunnel.tls.openssl import identities
+from gtunnel.tls.openssl.engines import EngineError
 from gtunnel.tls.passphrases import LockedError, WrongPassphraseError
 from gtunnel.tls.setup import read_file, take_all
 from gtunnel.tls.site import Site
@@ -44,7 +46,9 @@ def set_identity(context: SSL.Context, tls: TlsSettings, site: Site | None = Non
     site = site or Site()
     if tls.cert is None:
         return
-    if _looks_like_bundle(tls.cert):
+    if tls.engine_id is not None or tls.engine_number is not None:
+        _use_engine(context, tls, tls.cert, site)
+    elif _looks_like_bundle(tls.cert):
         _use_bundle(context, tls.cert, site)
     else:
         _use_pem(context, tls.cert, tls.key or tls.cert, site)
@@ -66,6 +70,28 @@ def set_key_exchange(context: SSL.Context, tls: TlsSettings, site: Site | None =
             reason = f"its Diffie-Hellman parameters: {openssl_reason(error)}"
             raise TlsSetupError(option="cert", value=tls.cert, reason=reason) from error
         # A security level for which 2048 bits are too few: the other ciphers remain.
+
+
+def _use_engine(context: SSL.Context, tls: TlsSettings, cert: str, site: Site) -> None:
+    """A certificate and a key that an engine keeps; what is there as a file is read as one."""
+    engine = LIBRARY.engine(tls.engine_id, tls.engine_number)
+    if engine is None:
+        option, value = ("engineId", tls.engine_id) if tls.engine_id is not None else ("engineNum", tls.engine_number)
+        raise TlsSetupError(option=option, value=value, reason="no such engine was named before the first section")
+    key = tls.key or cert
+    for option, value, use, load in (
+        ("cert", cert, engine.use_certificate, partial(_use_chain, context, cert, site)),
+        ("key", key, engine.use_key, partial(_use_key, context, "key", key, site)),
+    ):
+        if Path(value).exists():
+            load()
+            continue
+        try:
+            use(context, value)
+        except EngineError as error:
+            raise TlsSetupError(option=option, value=value, reason=f"engine {engine.identifier}: {error}") from error
+        except SSL.Error as error:
+            raise TlsSetupError(option=option, value=value, reason=openssl_reason(error)) from error
 
 
 def _looks_like_bundle(file: str) -> bool:

@@ -2,7 +2,7 @@ import pytest
 
 from gtunnel.conf.option import NOT_YET
 from gtunnel.conf.options_pending import OPTIONS, SERVICE_OPTIONS
-from tests.gtunnel.conf.samples import CLIENT, FILE, SERVER, client, problems, process, reasons
+from tests.gtunnel.conf.samples import CLIENT, FILE, SERVER, client, problems, reasons
 
 REFUSED = [row for row in OPTIONS if row.works_for == ()]
 
@@ -25,13 +25,6 @@ def test_what_does_not_work_is_refused_with_name_file_and_line(row: object) -> N
 )
 def test_what_happens_anyway_may_be_said(line: str) -> None:
     assert client(line) == client()
-
-
-@pytest.mark.parametrize(
-    "line", ["fips = no", "RNDbytes = 1024", "RNDfile = /dev/urandom", "RNDoverwrite = no", "RNDoverwrite = yes"]
-)
-def test_what_the_process_does_anyway_may_be_said(line: str) -> None:
-    assert process(line).process == process().process
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,106 @@
+"""Options of OpenSSL as a library: engines, providers, FIPS, and its random numbers. They hold for the process."""
+
+from gtunnel.conf.option import BadValueError, Scope, Single
+from gtunnel.conf.parsers import integer, path, text_of, yes_no
+
+_MAX_INT = 2**31 - 1
+# The kernel's own generator, which OpenSSL uses anyhow.
+KERNEL_RANDOMNESS = "/dev/urandom"
+
+
+def control(text: str) -> tuple[str, str | None]:
+    """Parse `COMMAND[:PARAMETER]`."""
+    command, colon, parameter = text.partition(":")
+    if not command:
+        raise BadValueError("a command is missing")
+    return command, parameter if colon else None
+
+
+ENGINE = Single(
+    name="engine",
+    scope=Scope.GLOBAL,
+    parse=text_of("an engine"),
+    default="",
+    metavar="auto|ENGINE",
+    help="OpenSSL's engine for keys that a device keeps",
+)
+ENGINE_CTRL = Single[tuple[str, str | None]](
+    name="engineCtrl",
+    scope=Scope.GLOBAL,
+    parse=control,
+    default=("", None),
+    metavar="COMMAND[:PARAMETER]",
+    help="command for the engine that was named last",
+    secret=True,
+)
+ENGINE_DEFAULT = Single(
+    name="engineDefault",
+    scope=Scope.GLOBAL,
+    parse=text_of("a list of tasks"),
+    default="",
+    metavar="TASKS",
+    help="what the engine that was named last does for everybody (ALL, RSA, RAND ...)",
+)
+FIPS = Single(
+    name="fips",
+    scope=Scope.GLOBAL,
+    parse=yes_no,
+    default=False,
+    metavar="yes|no",
+    help="restrict OpenSSL to validated cryptography",
+)
+PROVIDER = Single(
+    name="provider",
+    scope=Scope.GLOBAL,
+    parse=text_of("a provider"),
+    default="",
+    metavar="PROVIDER",
+    help="OpenSSL's provider to load, beside the default one",
+    since="stunnel 5.72",
+)
+RND_BYTES = Single(
+    name="RNDbytes",
+    scope=Scope.GLOBAL,
+    parse=integer(0, _MAX_INT, "Illegal number of bytes to read from random seed files"),
+    default=1024,
+    metavar="BYTES",
+    help="bytes to read from the seed file",
+    default_text="1024",
+)
+RND_FILE = Single(
+    name="RNDfile",
+    scope=Scope.GLOBAL,
+    parse=path,
+    default=KERNEL_RANDOMNESS,
+    metavar="FILE",
+    help="file with random bytes for the generator",
+    default_text=KERNEL_RANDOMNESS,
+)
+RND_OVERWRITE = Single(
+    name="RNDoverwrite",
+    scope=Scope.GLOBAL,
+    parse=yes_no,
+    default=True,
+    metavar="yes|no",
+    help="write new random bytes into the seed file",
+    default_text="yes",
+)
+ENGINE_ID = Single[str | None](
+    name="engineId",
+    scope=Scope.SERVICE,
+    parse=text_of("an engine"),
+    default=None,
+    metavar="ENGINE",
+    help="engine that holds the certificate and the key",
+)
+ENGINE_NUM = Single[int | None](
+    name="engineNum",
+    scope=Scope.SERVICE,
+    parse=integer(1, _MAX_INT, "Illegal engine number"),
+    default=None,
+    metavar="NUMBER",
+    help="the same by its number: the first engine is 1",
+)
+
+STEPS = (ENGINE, ENGINE_CTRL, ENGINE_DEFAULT, FIPS, PROVIDER)
+OPTIONS = (*STEPS, RND_BYTES, RND_FILE, RND_OVERWRITE, ENGINE_ID, ENGINE_NUM)
