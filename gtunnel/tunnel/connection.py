@@ -5,8 +5,7 @@ Every failure ends here, in one place: one line that says what happened, then bo
 """
 
 import traceback
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -17,20 +16,18 @@ from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import opening, resolver, sockopts
 from gtunnel.net.dial import Dialled, dial
-from gtunnel.net.legs import Leg, PlainLeg, Scratch, TlsLeg
+from gtunnel.net.legs import Leg, PlainLeg, Scratch
 from gtunnel.net.names import Target
 from gtunnel.net.opening import SilentClientError
-from gtunnel.net.responders import Manner, Responders
+from gtunnel.net.responders import Responders
 from gtunnel.net.transparency import Accepted
 from gtunnel.net.waiting import Wakeup
-from gtunnel.tls.diagnosis import Scene, explain, explain_alert
-from gtunnel.tls.engine import TlsEngine
-from gtunnel.tls.errors import HandshakeError, TlsStreamError
-from gtunnel.tls.hello import HelloReader
-from gtunnel.tunnel import identity, narration
+from gtunnel.tls.diagnosis import explain_alert
+from gtunnel.tls.errors import TlsStreamError
+from gtunnel.tls.hello import ClientHello
+from gtunnel.tunnel import identity, securing
 from gtunnel.tunnel.relay import Relay
-from gtunnel.tunnel.resumption import Remembered
-from gtunnel.tunnel.revocation import RevokedError, inquire
+from gtunnel.tunnel.securing import Secured
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.sessionservers import SessionServers
 from gtunnel.tunnel.shared import SharedCounter
@@ -67,9 +64,7 @@ class Connection:
         self._dialled: Dialled | None = None
         self._destination: OriginalDestination | None = None
         self._relay: Relay | None = None
-        self._unconvincing = False
-        self._remembered: Remembered | None = None
-        self._opening: HelloReader | None = None
+        self._secured: Secured | None = None
         self._greeted = False
         self._silent = False
 
@@ -128,58 +123,44 @@ class Connection:
             self._connect(step)
 
     def _start_tls(self) -> None:
-        plain = self._far if self.service.settings.client else self._near
+        client = self.service.settings.client
+        plain = self._far if client else self._near
         if not isinstance(plain, PlainLeg):
             raise TypeError("a protocol started TLS on a leg that is not there, or twice")
-        if self.service.settings.client:
-            self._connect_tls(plain)
+        if client and self._dialled is not None:
+            self._connect_tls(plain, self._dialled)
         else:
             self._accept_tls(plain)
-
-    def _connect_tls(self, plain: PlainLeg) -> None:
-        """TLS towards the target."""
-        service, dialled = self.service, self._dialled
-        host = dialled.target.host if dialled is not None else None
-        narration.before_handshake(service, host, self.log)
-        if service.client_sessions is not None and dialled is not None:
-            server = f"{dialled.target.address} {service.tls.server_name(host)}"
-            self._remembered = service.client_sessions.recall(server, self.log)
-        engine = service.tls.engine(host, self._remembered.session if self._remembered is not None else None)
-        leg = self._far = TlsLeg(plain, engine, self._workplace.scratch, self._wakeup)
-        self._shake_hands(leg, service.settings.timeouts.busy)
-        if self._remembered is not None:
-            self._remembered.shaken(engine, self.log)
-            leg.on_data = self._remember
-
-    def _remember(self) -> None:
-        """Keep the session that the server gave, if it did."""
-        if self._remembered is not None and isinstance(self._far, TlsLeg):
-            self._remembered.look(self._far.engine, self.log)
 
     def _accept_tls(self, plain: PlainLeg) -> None:
         """TLS towards the client. Its server name may make it another service's."""
         deadline = monotonic() + self.service.settings.timeouts.busy
         reader = opening.receive(plain, self._wakeup, self._workplace.scratch, deadline - monotonic())
-        self._opening = reader
         self._greet()
-        hello = reader.hello() if self.service.reads_hello else None
-        if hello is not None:
-            self._switch(hello.server_name)
-        service = self.service
-        narration.before_handshake(service, None, self.log)
-        resumption = self._workplace.session_servers.of(service)
-        with nullcontext() if resumption is None else resumption.offered(hello, self.log):
-            engine = service.tls.engine()
-            engine.feed(reader.received)
-            leg = self._near = TlsLeg(plain, engine, self._workplace.scratch, self._wakeup)
-            self._shake_hands(leg, deadline - monotonic())
-        if resumption is not None:
-            resumption.keep(engine, hello, self.log)
+        if self.service.virtual:
+            self._switch(reader.hello())
+        self._secured = securing.accept(self.service, plain, reader, self._tools, deadline - monotonic())
+        self._near = self._secured.leg
 
-    def _switch(self, server_name: str | None) -> None:
+    def _connect_tls(self, plain: PlainLeg, dialled: Dialled) -> None:
+        """TLS towards the target."""
+        self._secured = securing.connect(self.service, plain, dialled.target, self._tools)
+        self._far = self._secured.leg
+
+    @property
+    def _tools(self) -> securing.Tools:
+        workplace = self._workplace
+        return securing.Tools(
+            scratch=workplace.scratch,
+            wakeup=self._wakeup,
+            responders=workplace.responders,
+            session_servers=workplace.session_servers,
+            log=self.log,
+        )
+
+    def _switch(self, hello: ClientHello | None) -> None:
         """Go on as the service that serves the name that the client asks for."""
-        if not self.service.virtual:
-            return
+        server_name = None if hello is None else hello.server_name
         if server_name is None:
             self.log.write(Level.DEBUG, "SNI: no servername was requested")
             return
@@ -192,62 +173,11 @@ class Connection:
         self.service = service
         self.log.write(Level.NOTICE, f"SNI: switched to service [{service.name}]")
 
-    def _shake_hands(self, leg: TlsLeg, seconds: float) -> None:
-        service, engine = self.service, leg.engine
-        try:
-            leg.handshake(seconds, self._inquiry(engine))
-        except HandshakeError as error:
-            scene = Scene(
-                settings=service.settings,
-                first=engine.first,
-                hello=None if self._opening is None else self._opening.hello(),
-                rejected=engine.rejected,
-            )
-            raise error.explained(explain(str(error), scene)) from error
-        finally:
-            self._opening = None
-            self._tell_verdicts(engine)
-        narration.after_handshake(engine, self.log, client=service.settings.client)
-        if service.settings.client and service.settings.tls.psk_secrets is not None:
-            self._warn_of_no_key(engine)
-        if service.redirected is not None and not self._unconvincing:
-            self._unconvincing = not engine.convinces(require=service.settings.verification.require)
-        if self._unconvincing:
-            self.log.write(Level.NOTICE, "Redirecting connection")
-
-    def _warn_of_no_key(self, engine: TlsEngine) -> None:
-        if not engine.by_shared_key and not self.service.settings.verification.convincing:
-            self.log.write(Level.WARNING, "The server used no pre-shared key, and its certificate is not verified")
-
-    def _tell_verdicts(self, engine: TlsEngine) -> None:
-        for level, line in engine.take_verdicts():
-            self.log.write(level, line)
-
-    def _inquiry(self, engine: TlsEngine) -> Callable[[], None] | None:
-        """What has to convince us after the handshake; None where nobody is asked."""
-        service = self.service
-        inquirer = service.inquirer
-        if inquirer is None:
-            return None
-
-        def convince() -> None:
-            self._tell_verdicts(engine)
-            if service.redirected is not None and not engine.convinces(require=service.settings.verification.require):
-                # Nobody vouches for its certificates: where they want us to ask is nobody's business.
-                return
-            manner = Manner(service.settings.ocsp.seconds, service.outgoing.mark)
-            verdict = inquire(inquirer, engine.evidence(), self._workplace.responders, manner, self.log)
-            if not verdict.accepted and service.redirected is None:
-                raise RevokedError(function=engine.function)
-            self._unconvincing = not verdict.accepted
-
-        return convince
-
     def _connect(self, step: Connect) -> None:
         service = self.service
         if step.target is not None:
             targets: Iterable[Target] = [Target(address, None) for address in resolver.lookup(step.target)]
-        elif self._unconvincing and service.redirected is not None:
+        elif self._secured is not None and self._secured.unconvincing and service.redirected is not None:
             targets = service.redirected.candidates(resolver.lookup, self.log)
         elif self._destination is not None:
             targets = [Target(self._destination, None)]
@@ -284,7 +214,8 @@ class Connection:
         return (forth, back) if self.service.settings.client else (back, forth)
 
     def _close(self, *, reset: bool) -> None:
-        self._remember()
+        if self._secured is not None:
+            self._secured.leave(self.log)
         for leg in (self._near, self._far):
             if leg is not None:
                 leg.close(reset=reset)
