@@ -1,8 +1,11 @@
 """Options of OpenSSL as a library: engines, providers, FIPS, and its random numbers. They hold for the process."""
 
+import re
+
 from gtunnel.conf.option import BadValueError, Scope, Single
 from gtunnel.conf.parsers import integer, path, text_of, yes_no
 
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _MAX_INT = 2**31 - 1
 # The kernel's own generator, which OpenSSL uses anyhow.
 KERNEL_RANDOMNESS = "/dev/urandom"
@@ -14,6 +17,16 @@ def control(text: str) -> tuple[str, str | None]:
     if not command:
         raise BadValueError("a command is missing")
     return command, parameter if colon else None
+
+
+def parameter(text: str) -> tuple[str, str, str]:
+    """Parse `PROVIDER:PARAMETER=VALUE`."""
+    provider, _, rest = text.partition(":")
+    name, equals, value = (part.strip() for part in rest.partition("="))
+    # They become names in a configuration of OpenSSL's.
+    if not equals or _NAME.fullmatch(provider.strip()) is None or _NAME.fullmatch(name) is None:
+        raise BadValueError("PROVIDER:PARAMETER=VALUE is needed")
+    return provider.strip(), name, value
 
 
 ENGINE = Single(
@@ -57,6 +70,16 @@ PROVIDER = Single(
     metavar="PROVIDER",
     help="OpenSSL's provider to load, beside the default one",
     since="stunnel 5.72",
+)
+PROVIDER_PARAMETER = Single[tuple[str, str, str]](
+    name="providerParameter",
+    scope=Scope.GLOBAL,
+    parse=parameter,
+    default=("", "", ""),
+    metavar="PROVIDER:PARAMETER=VALUE",
+    help="parameter for a provider that is named, too",
+    since="stunnel 5.72",
+    secret=True,
 )
 RND_BYTES = Single(
     name="RNDbytes",
@@ -102,5 +125,5 @@ ENGINE_NUM = Single[int | None](
     help="the same by its number: the first engine is 1",
 )
 
-STEPS = (ENGINE, ENGINE_CTRL, ENGINE_DEFAULT, FIPS, PROVIDER)
+STEPS = (ENGINE, ENGINE_CTRL, ENGINE_DEFAULT, FIPS, PROVIDER, PROVIDER_PARAMETER)
 OPTIONS = (*STEPS, RND_BYTES, RND_FILE, RND_OVERWRITE, ENGINE_ID, ENGINE_NUM)

@@ -13,7 +13,6 @@ from gtunnel.conf.parsers import anything, yes_no
 T = TypeVar("T")
 
 NO_ENGINES = "trusting certificates that an engine keeps does not work yet: export them, and use CAfile"
-NO_PARAMETERS = "providers cannot be given parameters yet: set them in OpenSSL's own configuration file"
 NO_EGD = "OpenSSL has no entropy gathering daemon any more; it takes the kernel's randomness"
 NO_COMPRESSION = "compression under TLS gives secrets away (CRIME), and this OpenSSL is built without it"
 
@@ -58,14 +57,12 @@ def _impossible(name: str, metavar: str, help_text: str, why: str, scope: Scope 
         help=help_text,
         works_for=(),
         refusal=why,
-        secret=name == "providerParameter",
     )
 
 
 GLOBAL_OPTIONS = (
     _impossible("compression", "deflate|zlib", "compress what TLS carries", NO_COMPRESSION),
     _impossible("EGD", "PATH", "socket of an entropy gathering daemon", NO_EGD),
-    _impossible("providerParameter", "PROVIDER:PARAMETER=VALUE", "parameter for a provider", NO_PARAMETERS),
     _text("setEnv", "NAME=VALUE", "environment of started programs", scope=Scope.GLOBAL, secret=True),
 )
 

@@ -56,30 +56,32 @@ def prepare(settings: LibrarySettings, log: Log, *, change: bool = True) -> None
         LIBRARY.done = ()
         LIBRARY.engines.clear()
         for line in settings.steps:
-            _take(line)
+            _take(line, settings)
         for engine in LIBRARY.engines:
             _initialize(engine, settings)
         LIBRARY.done = steps
     _seed(settings, log, change=change)
 
 
-def _take(line: OptionLine) -> None:
+def _take(line: OptionLine, settings: LibrarySettings) -> None:
     try:
-        reason = _step(line)
+        reason = _step(line, settings)
     except EngineError as error:
         reason = str(error)
     if reason is not None:
         raise LibraryError(place=line.place, text=line.text, reason=reason)
 
 
-def _step(line: OptionLine) -> str | None:
+def _step(line: OptionLine, settings: LibrarySettings) -> str | None:
     """Do what a line says. Returns why it cannot be done, or None. Raises `EngineError`."""
     if line.option == "fips":
         return _fips(wanted=bool(line.value))
     if not native.SHARED or (not engines.AVAILABLE and line.option.startswith("engine")):
         return _WHAT_WOULD_HELP if not native.SHARED else "this OpenSSL has no engines any more: use a provider"
-    if line.option == "provider":
-        return library.load_provider(str(line.value))
+    return _provider(line, settings) if line.option.startswith("provider") else _engine(line)
+
+
+def _engine(line: OptionLine) -> str | None:
     if line.option == "engine":
         if str(line.value).lower() == "auto":
             engines.enable_all()
@@ -93,6 +95,18 @@ def _step(line: OptionLine) -> str | None:
     else:
         LIBRARY.engines[-1].become_default(str(line.value))
     return None
+
+
+def _provider(line: OptionLine, settings: LibrarySettings) -> str | None:
+    if line.option == "providerParameter":
+        owner = cast("tuple[str, str, str]", line.value)[0]
+        named = any(one.option == "provider" and one.value == owner for one in settings.steps)
+        return None if named else f"there is no line provider = {owner}"
+    name = str(line.value)
+    lines = (one.value for one in settings.steps if one.option == "providerParameter")
+    given = [cast("tuple[str, str, str]", value) for value in lines]
+    parameters = {parameter: value for owner, parameter, value in given if owner == name}
+    return library.configure_provider(name, parameters) if parameters else library.load_provider(name)
 
 
 def _fips(*, wanted: bool) -> str | None:

@@ -46,3 +46,12 @@ def test_what_makes_no_sense_is_refused(line: str) -> None:
 
 def test_engines_are_numbered_from_one() -> None:
     assert "Illegal engine number" in reasons(CLIENT + "engineNum = 0")[0]
+
+
+def test_a_provider_s_parameter_has_three_parts() -> None:
+    assert steps("providerParameter = p : pin = a=b") == [("providerParameter", ("p", "pin", "a=b"))]
+
+
+@pytest.mark.parametrize("value", ["x", "p:x", "p:=1", ":x=1", "p:a b=1", "p]:x=1"])
+def test_what_is_no_parameter_is_refused(value: str) -> None:
+    assert "is needed" in reasons(f"providerParameter = {value}\n{CLIENT}")[0]

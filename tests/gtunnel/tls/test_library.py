@@ -92,6 +92,13 @@ def test_a_provider_that_is_not_there() -> None:
     assert '"provider = no-such": ' in refusal("provider = no-such")
 
 
+@shared
+def test_a_parameter_of_a_provider_that_is_not_named() -> None:
+    text = refusal("providerParameter = p:pin=hunter2")
+    assert text.endswith("there is no line provider = p")
+    assert "hunter2" not in text
+
+
 def test_a_seed_file_is_read_and_replaced(tmp_path: Path) -> None:
     file = tmp_path / "seed"
     file.write_bytes(SEED)

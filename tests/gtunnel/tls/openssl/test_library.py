@@ -34,6 +34,22 @@ def test_a_provider_that_is_not_there_has_a_reason() -> None:
     assert "could not load the shared library" in run("print(library.load_provider('no-such'))")
 
 
+MD4 = "import hashlib\nprint(reason, hashlib.sha256(b'').hexdigest()[:4], hashlib.new('md4', b'').hexdigest()[:4])"
+
+
+@shared
+@pytest.mark.parametrize("parameters", [{}, {"one": "two"}, {"odd": "a b $x #c \"'\\"}])
+def test_a_provider_with_parameters_works_beside_the_default_one(parameters: dict[str, str]) -> None:
+    code = f"reason = library.configure_provider('legacy', {parameters!r})\n{MD4}"
+    # What only the legacy provider can do shows that it is there.
+    assert run(code) == "None e3b0 31d6"
+
+
+@shared
+def test_a_provider_with_parameters_that_is_not_there_has_a_reason() -> None:
+    assert "::" in run("print(library.configure_provider('no-such', {'one': 'two'}))")
+
+
 def test_the_question_for_fips_changes_nothing() -> None:
     assert run("print(library.has_fips() == library.has_fips())") == "True"
 
