@@ -70,7 +70,8 @@ def nearest(name: str) -> str | None:
 
 def is_secret(name: str) -> bool:
     """Whether values of an option, or of what it was perhaps meant to be, stay out of messages."""
-    meant = _SPELLINGS.get(name.lower()) or nearest(name) or ""
+    known = _SPELLINGS.get(name.lower())
+    meant = known or nearest(name) or ""
     rows = (scope_rows.get(meant.lower()) for scope_rows in _ROWS.values())
     suspicious = any(word in name.lower() for word in ("pass", "secret", "psk", "pin", "token"))
-    return suspicious or any(row is not None and row.secret for row in rows)
+    return (suspicious and known is None) or any(row is not None and row.secret for row in rows)

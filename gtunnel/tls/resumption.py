@@ -10,6 +10,7 @@ demands, and OpenSSL resumes it nowhere else. So what was good enough for other 
 """
 
 import hashlib
+from functools import partial
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.hello import TLS1_3, ClientHello
 from gtunnel.tls.openssl import binding, sessions
+from gtunnel.tls.setup import take_all
 from gtunnel.tls.site import Site
 
 WHAT_WOULD_HELP: Final = (
@@ -93,21 +95,28 @@ def may_resume(service: ServiceSettings) -> bool:
 
 
 def _set_server(context: SSL.Context, settings: SessionSettings) -> None:
-    if settings.ticket_secrets is not None:
-        mac, key = (_stretched(secret) for secret in (settings.ticket_secrets.mac, settings.ticket_secrets.key))
-        name = hashlib.sha256(b"gtunnel ticket name" + key + mac).digest()[: sessions.TICKET_NAME_BYTES]
-        if not sessions.set_ticket_keys(context, name, mac, key):
-            raise TlsSetupError(option="ticketKeySecret", value="***", reason=WHAT_WOULD_HELP)
-    if settings.server is not None:
-        if not sessions.CAN_OFFER:
-            raise TlsSetupError(option="sessiond", value=settings.server, reason=WHAT_WOULD_HELP)
-        # As in stunnel: with a ticket a client would not ask for what the server keeps.
-        context.set_options(SSL.OP_NO_TICKET)
+    take_all(partial(_set_ticket_keys, context, settings), partial(_demand_server, context, settings))
     if sessions.CAN_OFFER:
         context.set_session_cache_mode(SSL.SESS_CACHE_SERVER | SSL.SESS_CACHE_NO_INTERNAL_STORE)
     if binding.context_has_option(context, "NO_TICKET"):
         # The id of one of them is all that we learn.
         sessions.set_ticket_count(context, 1)
+
+
+def _set_ticket_keys(context: SSL.Context, settings: SessionSettings) -> None:
+    if settings.ticket_secrets is not None:
+        mac, key = (_stretched(secret) for secret in (settings.ticket_secrets.mac, settings.ticket_secrets.key))
+        name = hashlib.sha256(b"gtunnel ticket name" + key + mac).digest()[: sessions.TICKET_NAME_BYTES]
+        if not sessions.set_ticket_keys(context, name, mac, key):
+            raise TlsSetupError(option="ticketKeySecret", value="***", reason=WHAT_WOULD_HELP)
+
+
+def _demand_server(context: SSL.Context, settings: SessionSettings) -> None:
+    if settings.server is not None:
+        if not sessions.CAN_OFFER:
+            raise TlsSetupError(option="sessiond", value=settings.server, reason=WHAT_WOULD_HELP)
+        # As in stunnel: with a ticket a client would not ask for what the server keeps.
+        context.set_options(SSL.OP_NO_TICKET)
 
 
 def _stretched(secret: bytes) -> bytes:

@@ -212,7 +212,7 @@ def test_secrets_are_known_when_misspelt() -> None:
         "pskkey",
     ):
         assert is_secret(name)
-    for name in ("accept", "key", "cert", "protocolUsername", "nonsense", ""):
+    for name in ("accept", "key", "cert", "protocolUsername", "PSKsecrets", "nonsense", ""):
         assert not is_secret(name)
 
 
