@@ -10,8 +10,8 @@ demands, and OpenSSL resumes it nowhere else. So what was good enough for other 
 """
 
 import hashlib
-from functools import partial
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
