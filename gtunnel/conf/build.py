@@ -17,6 +17,7 @@ from gtunnel.conf.settings import (
     CaptureSettings,
     Configuration,
     ConnectSettings,
+    EngineCertificates,
     Failover,
     LibrarySettings,
     LogOutput,
@@ -208,11 +209,23 @@ def _verification(statements: Statements) -> VerificationSettings:
         ca_file=statements.one(verify.CA_FILE),
         ca_path=statements.one(verify.CA_PATH),
         ca_store=statements.one(verify.CA_STORE),
+        ca_engine=_engine_certificates(statements),
         crl_file=statements.one(verify.CRL_FILE),
         crl_path=statements.one(verify.CRL_PATH),
         hosts=statements.all(verify.CHECK_HOST),
         ips=statements.all(verify.CHECK_IP),
         emails=statements.all(verify.CHECK_EMAIL),
+    )
+
+
+def _engine_certificates(statements: Statements) -> EngineCertificates | None:
+    identifiers = statements.all(verify.CA_ENGINE)
+    if not identifiers:
+        return None
+    return EngineCertificates(
+        engine_id=statements.one(library.ENGINE_ID),
+        engine_number=statements.one(library.ENGINE_NUM),
+        identifiers=identifiers,
     )
 
 

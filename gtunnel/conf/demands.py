@@ -3,7 +3,7 @@
 from typing import cast
 
 from gtunnel.conf.options_tls import DEFAULT_VERSIONS, VERSION_OPTIONS, VersionChange
-from gtunnel.conf.options_verify import DEMANDS, NO_DEMAND, TRUST, Demand
+from gtunnel.conf.options_verify import CA_ENGINE, DEMANDS, NO_DEMAND, TRUST, Demand
 from gtunnel.conf.settings import TlsVersion
 from gtunnel.conf.statements import Statements
 
@@ -20,7 +20,7 @@ def demand(statements: Statements) -> Demand:
 
 def has_trust(statements: Statements) -> bool:
     """Whether there are certificates to trust."""
-    return any(statements.one(option) is not None for option in TRUST)
+    return bool(statements.all(CA_ENGINE)) or any(statements.one(option) is not None for option in TRUST)
 
 
 def version_bounds(statements: Statements) -> tuple[TlsVersion, TlsVersion]:

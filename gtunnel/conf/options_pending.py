@@ -12,7 +12,6 @@ from gtunnel.conf.parsers import anything, yes_no
 
 T = TypeVar("T")
 
-NO_ENGINES = "trusting certificates that an engine keeps does not work yet: export them, and use CAfile"
 NO_EGD = "OpenSSL has no entropy gathering daemon any more; it takes the kernel's randomness"
 NO_COMPRESSION = "compression under TLS gives secrets away (CRIME), and this OpenSSL is built without it"
 
@@ -67,7 +66,6 @@ GLOBAL_OPTIONS = (
 )
 
 SERVICE_OPTIONS = (
-    _impossible("CAengine", "ID", "certificate to trust, kept by an engine", NO_ENGINES, Scope.SERVICE),
     _text("exec", "PROGRAM", "program to run for each connection"),
     _text("execArgs", "$0 $1 ...", "the program's arguments, its name first"),
     _text("ident", "USER", "user that the client's ident server has to name"),

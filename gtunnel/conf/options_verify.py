@@ -75,6 +75,14 @@ CA_PATH = Single[str | None](
     metavar="DIRECTORY",
     help="certificates to trust, in a directory made by 'openssl rehash'",
 )
+CA_ENGINE = Repeated(
+    name="CAengine",
+    scope=Scope.SERVICE,
+    parse=text_of("an identifier"),
+    metavar="ID",
+    help="certificate to trust that the service's engine keeps; several lines for several",
+    since="stunnel 5.42",
+)
 CA_STORE = Single[str | None](
     name="CAstore",
     scope=Scope.SERVICE,
@@ -161,4 +169,4 @@ VERIFY_PEER = Single(
 CHECKS = (CHECK_EMAIL, CHECK_HOST, CHECK_IP)
 DEMANDS = (VERIFY, VERIFY_CHAIN, VERIFY_PEER, REQUIRE_CERT)
 TRUST = (CA_FILE, CA_PATH, CA_STORE)
-OPTIONS = (*TRUST, *CHECKS, CRL_FILE, CRL_PATH, *DEMANDS)
+OPTIONS = (*TRUST, CA_ENGINE, *CHECKS, CRL_FILE, CRL_PATH, *DEMANDS)

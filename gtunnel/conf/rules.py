@@ -166,7 +166,7 @@ RULES: tuple[Rule, ...] = (
         _endpoints,
     ),
     Rule((service.CLIENT, tls.CERT, tls.PSK_SECRETS, *_rows("engineId", "engineNum")), _certificate),
-    Rule((*verify.DEMANDS, *verify.TRUST, *_rows("CAengine")), _trust),
+    Rule((*verify.DEMANDS, *verify.TRUST, verify.CA_ENGINE), _trust),
     Rule((*verify.DEMANDS, *verify.CHECKS), _subject_checks),
     Rule(tls.VERSION_OPTIONS, _versions),
     Rule((service.CLIENT, tls.SNI), _virtual_names),

@@ -343,6 +343,15 @@ class VirtualName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineCertificates:
+    """`CAengine`: certificates by what the engine calls them, and which engine (`engineId`, or `engineNum` from 1)."""
+
+    engine_id: str | None
+    engine_number: int | None
+    identifiers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationSettings:
     """What we demand of the peer's certificate.
 
@@ -359,6 +368,7 @@ class VerificationSettings:
     ca_file: str | None
     ca_path: str | None
     ca_store: str | None
+    ca_engine: EngineCertificates | None
     crl_file: str | None
     crl_path: str | None
     hosts: tuple[str, ...]
@@ -453,6 +463,7 @@ __all__ = [
     "Configuration",
     "ConnectSettings",
     "Endpoint",
+    "EngineCertificates",
     "Failover",
     "Foreground",
     "HostPort",

@@ -46,6 +46,7 @@ def session_context(service: ServiceSettings) -> bytes:
         verification.ips,
         verification.emails,
         bool(service.redirect),
+        verification.ca_engine,
     )
     digest = hashlib.sha256(repr((service.name, demands)).encode())
     for file in _trusted(verification):

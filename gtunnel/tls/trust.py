@@ -5,6 +5,7 @@ from functools import partial
 from OpenSSL import SSL
 
 from gtunnel.conf.settings import VerificationSettings
+from gtunnel.tls import caengine
 from gtunnel.tls.castore import store_files, store_path
 from gtunnel.tls.errors import TlsSetupError, openssl_reason
 from gtunnel.tls.openssl import stores
@@ -25,6 +26,7 @@ def set_verification(
         partial(_load_trusted_file, context, settings.ca_file, site, announced=server and settings.request),
         partial(_load_trusted_directory, context, settings.ca_path, site),
         partial(_load_trusted_store, context, settings, site),
+        partial(_load_trusted_engine, context, settings),
     )
     set_verify(context, verify_mode(settings, tolerant=tolerant), decision(settings, tolerant=tolerant))
 
@@ -50,6 +52,13 @@ def _load_trusted_directory(context: SSL.Context, directory: str | None, site: S
         context.load_verify_locations(None, directory)
     except SSL.Error as error:
         raise TlsSetupError(option="CApath", value=directory, reason=openssl_reason(error)) from error
+
+
+def _load_trusted_engine(context: SSL.Context, settings: VerificationSettings) -> None:
+    store = context.get_cert_store()
+    for certificate in caengine.certificates(settings.ca_engine):
+        if store is not None:  # every context has one; the type does not say so
+            store.add_cert(certificate)
 
 
 def _load_trusted_store(context: SSL.Context, settings: VerificationSettings, site: Site) -> None:

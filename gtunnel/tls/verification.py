@@ -20,7 +20,7 @@ from OpenSSL.crypto import X509
 
 from gtunnel.conf.settings import VerificationSettings
 from gtunnel.events import Level
-from gtunnel.tls import pem
+from gtunnel.tls import caengine, pem
 from gtunnel.tls.castore import store_files, store_path
 from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.openssl import binding
@@ -175,11 +175,14 @@ def subject_text(certificate: X509) -> str:
 
 
 class _LocalCertificates:
-    """The certificates that `verifyPeer` accepts: those of CAfile, and those of CApath under the subject's hash."""
+    """The certificates that `verifyPeer` accepts: those of CAfile and CAengine, and those of CApath under the
+    subject's hash."""
 
     def __init__(self, settings: VerificationSettings) -> None:
         self._directory = Path(settings.ca_path) if settings.ca_path else None
         self._known = _read(Path(settings.ca_file)) if settings.ca_file else frozenset()
+        kept = (crypto.dump_certificate(crypto.FILETYPE_ASN1, one) for one in caengine.certificates(settings.ca_engine))
+        self._known = self._known.union(kept)
         store = store_path(settings.ca_store) if settings.ca_store else None
         if store is not None:
             self._known = self._known.union(*map(_read, store_files(store, Site())))

@@ -1,6 +1,8 @@
 """A key and a certificate that a token keeps: SoftHSM behind OpenSSL's pkcs11 engine, in gtunnel and in stunnel4."""
 
+import contextlib
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +30,15 @@ class Token:
 
     uri: str
     lines: str
+    module: Path
+    directory: Path
+
+    def keep(self, label: str, certificate: bytes) -> None:
+        """Put a certificate (DER) into it."""
+        file = self.directory / f"{label}.der"
+        file.write_bytes(certificate)
+        written = ("--write-object", file, "--type", "cert", "--label", label)
+        run("pkcs11-tool", "--module", self.module, "--login", "--pin", PIN, *written)
 
 
 def run(*argv: str | Path) -> None:
@@ -53,7 +64,8 @@ def token(tmp_path: Path, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> Token:
     (tmp_path / "cert").write_bytes(pki.server.certificate.public_bytes(serialization.Encoding.DER))
     written = ("--write-object", tmp_path / "cert", "--type", "cert", "--label", "srv", "--id", "01")
     run("pkcs11-tool", "--module", module, "--login", "--pin", PIN, *written)
-    return Token("pkcs11:object=srv", f"engine = pkcs11\nengineCtrl = MODULE_PATH:{module}\nengineCtrl = PIN:{PIN}\n")
+    lines = f"engine = pkcs11\nengineCtrl = MODULE_PATH:{module}\nengineCtrl = PIN:{PIN}\n"
+    return Token("pkcs11:object=srv", lines, module, tmp_path)
 
 
 def echoes(port: int, pki: Pki) -> bool:
@@ -89,6 +101,29 @@ def test_workers_and_reloads_share_a_token_and_its_pin_is_never_shown(
     assert PIN not in running.output
 
 
+@pytest.mark.parametrize("demand", ["verifyChain = yes", "verifyPeer = yes"])
+def test_whom_a_token_knows_is_trusted(
+    gtunnel: Tunnels, token: Token, pki: Pki, free_port: Callable[[], int], server: Callable[..., Server], demand: str
+) -> None:
+    """The token's own certificate is what `verifyPeer` compares with; its issuer is added for `verifyChain`."""
+    token.keep("ca", pki.authority.certificate.public_bytes(serialization.Encoding.DER))
+    backend = server(tls.serve(tls.tls_echo, tls.server_context(pki.server)))
+    stranger = server(tls.serve(tls.tls_echo, tls.server_context(pki.stranger_server)))
+    services, ports = "", []
+    for target in (backend, stranger):
+        ports.append(free_port())
+        services += f"[to{ports[-1]}]\nclient = yes\naccept = 127.0.0.1:{ports[-1]}\nconnect = {target.endpoint}\n"
+        services += f"engineId = pkcs11\nCAengine = pkcs11:object=ca\nCAengine = {token.uri}\n{demand}\n"
+    running = gtunnel(token.lines + services, preamble=FOREGROUND)
+    for port, answer in zip(ports, (b"hello", b""), strict=True):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b"hello")
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(5) == answer
+    assert running.count("Certificate accepted at depth=0") == 1
+    assert running.count("Rejected by CERT at depth=") >= 1
+
+
 @pytest.mark.parametrize(
     ("lines", "service", "reason"),
     [
@@ -96,6 +131,8 @@ def test_workers_and_reloads_share_a_token_and_its_pin_is_never_shown(
         ("", "engineId = other\n", "no such engine was named"),
         ("", "engineNum = 2\n", "no such engine was named"),
         ("", "engineId = pkcs11\ncert = pkcs11:object=none\n", "Service [it]: engine pkcs11: "),
+        ("", "CAengine = pkcs11:object=none\nverifyChain = yes\n", "Service [it]: engine pkcs11: "),
+        ("", "engineId = other\nCAengine = pkcs11:object=srv\nverifyChain = yes\n", "no such engine was named"),
     ],
 )
 def test_what_an_engine_has_not_got_is_refused(

@@ -9,6 +9,7 @@ from typing import Final
 
 from OpenSSL import SSL
 from OpenSSL._util import exception_from_error_queue, ffi, lib
+from OpenSSL.crypto import X509
 
 from gtunnel.tls.openssl import binding, native
 
@@ -59,14 +60,18 @@ class Engine:
 
     def use_certificate(self, context: SSL.Context, identifier: str) -> None:
         """Present a certificate that it keeps. Raises `SSL.Error`, too."""
+        if lib.SSL_CTX_use_certificate(context._context, self.certificate(identifier)._x509) != 1:
+            exception_from_error_queue(SSL.Error)
+
+    def certificate(self, identifier: str) -> X509:
+        """A certificate that it keeps."""
         wanted = _CertificateById(identifier.encode(), None)
         function = native.demand("ENGINE_ctrl_cmd", c_int, c_void_p, c_char_p, c_long, c_void_p, c_void_p, c_int)
         given = function(self._handle, b"LOAD_CERT_CTRL", 0, ctypes.byref(wanted), None, 0)
         if given != 1 or not wanted.certificate:
             raise _error()
-        certificate = ffi.gc(ffi.cast("X509 *", wanted.certificate), lib.X509_free)
-        if lib.SSL_CTX_use_certificate(context._context, certificate) != 1:
-            exception_from_error_queue(SSL.Error)
+        # The wrapper frees what it wraps.
+        return X509._from_raw_x509_ptr(ffi.cast("X509 *", wanted.certificate))
 
     def use_key(self, context: SSL.Context, identifier: str) -> None:
         """Sign with a private key that it keeps. Raises `SSL.Error`, too: it may belong to another certificate."""
