@@ -23,7 +23,7 @@ def test_our_own_mark_is_the_second_of_three() -> None:
 
 
 def test_a_peer_has_to_convince_where_a_chain_or_the_certificate_itself_is_checked() -> None:
-    files = dict.fromkeys(("ca_file", "ca_path", "ca_store", "crl_file", "crl_path"))
+    files = dict.fromkeys(("ca_file", "ca_path", "ca_store", "ca_engine", "crl_file", "crl_path"))
     nothing = {**files, "hosts": (), "ips": (), "emails": ()}
     for chain, peer in ((False, False), (True, False), (False, True)):
         settings = VerificationSettings(request=True, require=True, chain=chain, peer=peer, **nothing)  # type: ignore[arg-type]
