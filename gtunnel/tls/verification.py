@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from traceback import format_exc
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -76,7 +77,11 @@ def decision(settings: VerificationSettings, *, tolerant: bool = False) -> Decis
             return False, error or APPLICATION_VERIFICATION
         # Who is to be redirected anyway is not judged any further.
         if not verdicts.error:
-            verdicts.error = judge(verdicts.lines, certificate, error, depth)
+            try:
+                verdicts.error = judge(verdicts.lines, certificate, error, depth)
+            except Exception:  # noqa: BLE001 - a bug: it is told with the other lines, and nobody passes
+                verdicts.lines += ((Level.ERR, f"INTERNAL ERROR: {line}") for line in format_exc().splitlines())
+                return False, APPLICATION_VERIFICATION
             verdicts.rejected = _summary(verdicts.lines) if verdicts.error else ""
         return tolerant or not verdicts.error, verdicts.error
 

@@ -395,3 +395,14 @@ def test_a_subject_that_stricter_parsers_refuse_is_shown() -> None:
     assert subject_text(certificate) == "CN=café"
     settings = service("CAfile = /x", "verifyChain = yes", "checkEmail = a@b.example", client=True).verification
     assert not subject_matches(settings, certificate)
+
+
+def test_a_bug_lets_nobody_pass_and_is_told(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> str:
+        raise RuntimeError("oh no")
+
+    monkeypatch.setattr("gtunnel.tls.verification.subject_text", fail)
+    lines = (*presenting(pki.server), f"CAfile = {pki.ca}", "verifyChain = yes", "redirect = 1")
+    meeting = Meeting(client(*presenting(pki.client)), server(*lines)).shake()
+    assert "certificate verify failed" in meeting.error(meeting.server)
+    assert verdicts(meeting.server)[-1] == "INTERNAL ERROR: RuntimeError: oh no"
