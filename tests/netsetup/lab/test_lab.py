@@ -99,15 +99,21 @@ def test_both_are_harmless_when_done_already(name: str) -> None:
 @pytest.mark.root
 @pytest.mark.parametrize(("server", "client"), [(SERVER.v4, CLIENT.v4), (SERVER.v6, CLIENT.v6)])
 def test_the_gateway_forwards_at_once(name: str, server: str, client: str) -> None:
+    # A neighbour or an address that is not ready costs a full second at least, each time; a busy machine not always.
+    assert min(first_answer(f"{name}-{attempt}", server, client) for attempt in range(3)) < 1.0
+
+
+def first_answer(name: str, server: str, client: str) -> float:
+    """How many seconds a client's first connection through a new lab takes."""
     with Lab(name) as lab:
         serving = Daemon([*ENDPOINTS, "serve", server, "7"], cwd=ROOT, launch=partial(lab.popen, "server"))
         with serving:
             serving.wait_for("listening")
             began = time.monotonic()
             lab.run("client", [*ENDPOINTS, "probe", server, "7"], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
-            # A neighbour or an address that is not ready costs a full second at least.
-            assert time.monotonic() - began < 1.0
+            took = time.monotonic() - began
             assert f'"peer": ["{client}"' in serving.wait_for("digest")
+    return took
 
 
 @pytest.mark.root
