@@ -11,6 +11,8 @@ from gtunnel.errors import AddressError
 T_co = TypeVar("T_co", covariant=True)
 
 NOT_YET = "this does not work yet in gtunnel"
+# For `Row.needs`.
+SHARED_OPENSSL = "OpenSSL as a shared library, as with a distribution's own Python packages; PyPI's wheels cannot do it"
 
 
 class Scope(enum.Enum):
@@ -24,6 +26,23 @@ class Scope(enum.Enum):
     SERVICE = "service"
 
 
+class Topic(enum.Enum):
+    """The chapters of the reference (`conf.manual`), in its order."""
+
+    PROCESS = "The process"
+    LOG = "Logging"
+    SERVICE = "Services and connections"
+    TRANSPARENCY = "Transparent proxying"
+    IDENTITY = "Certificates, keys and names"
+    VERIFICATION = "Verification"
+    OCSP = "OCSP"
+    POLICY = "TLS versions, ciphers and options"
+    SESSIONS = "Sessions"
+    LIBRARY = "OpenSSL as a library"
+    PROTOCOLS = "Programs, access and protocols"
+    IGNORED = "Without a meaning here"
+
+
 class BadValueError(ValueError):
     """A value that the option's parser does not take. The text is the reason shown to the user."""
 
@@ -33,7 +52,9 @@ class BadValueError(ValueError):
 class Row(Generic[T_co]):
     """One option.
 
-    `metavar` and `help` are for people. `default_text` is what `gtunnel -version` lists (None: not listed).
+    `metavar` and `help` are for people; `more`, in the reference under `topic`, is what a line cannot say (Markdown, of
+    which only `code` is used; every `option = value` in it is one that works); `needs` is what not every build has.
+    `default_text` is what `gtunnel -version` lists (None: not listed).
     `works_for` restricts the values that work: None means all do, an empty tuple none; `refusal` says why the others do
     not. A value that is the same as what gtunnel does anyway belongs into `works_for`: it asks for nothing.
     `ignored` is for options without a meaning here: why, as a note for the log; the value is not even parsed.
@@ -52,6 +73,9 @@ class Row(Generic[T_co]):
     ignored: str = ""
     secret: bool = False
     default_text: str | None = None
+    topic: Topic = Topic.PROTOCOLS
+    more: str = ""
+    needs: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

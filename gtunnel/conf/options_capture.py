@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from gtunnel.address import MAX_PORT, parse_port
-from gtunnel.conf.option import BadValueError, Repeated, Scope, Single
+from gtunnel.conf.option import BadValueError, Repeated, Scope, Single, Topic
 from gtunnel.conf.parsers import choice, yes_no
 from gtunnel.conf.settings import CaptureMethod
 from gtunnel.conf.socketoptions import MAX_INTERFACE
@@ -68,6 +68,13 @@ CAPTURE = Repeated(
     metavar="PORT[-PORT][,...]",
     help="destination ports whose connections this service takes",
     since=SINCE,
+    topic=Topic.TRANSPARENCY,
+    more=(
+        "`gtunnel netsetup apply` makes the kernel lead TCP connections to these ports to this service, whatever "
+        "host they are for; nothing is captured before that. Needs `transparent = destination` or `transparent = "
+        "both`, and an accept with a port. Such as `capture = 80,8000-8099`. No two services may want the same "
+        "traffic."
+    ),
 )
 CAPTURE_EXCLUDE = Repeated(
     name="captureExclude",
@@ -76,6 +83,8 @@ CAPTURE_EXCLUDE = Repeated(
     metavar="NETWORK[,...]",
     help="destinations that are left alone",
     since=SINCE,
+    topic=Topic.TRANSPARENCY,
+    more="Such as `captureExclude = 192.0.2.0/24,2001:db8::/32`.",
 )
 CAPTURE_FROM = Repeated(
     name="captureFrom",
@@ -84,6 +93,11 @@ CAPTURE_FROM = Repeated(
     metavar="NETWORK[,...]",
     help="take only what comes from these clients",
     since=SINCE,
+    topic=Topic.TRANSPARENCY,
+    more=(
+        "Addresses or networks, such as `captureFrom = 10.0.0.0/8`. A network with host bits set is refused, as a "
+        "typing error. Does not concern the gateway's own connections."
+    ),
 )
 CAPTURE_INTERFACE = Repeated(
     name="captureInterface",
@@ -92,6 +106,8 @@ CAPTURE_INTERFACE = Repeated(
     metavar="INTERFACE[,...]",
     help="take only what comes in through these interfaces",
     since=SINCE,
+    topic=Topic.TRANSPARENCY,
+    more="The interfaces of the clients, such as `captureInterface = eth1`. They need not exist yet.",
 )
 CAPTURE_LOCAL = Single(
     name="captureLocal",
@@ -102,6 +118,11 @@ CAPTURE_LOCAL = Single(
     help="take the gateway's own connections as well",
     since=SINCE,
     default_text="no",
+    topic=Topic.TRANSPARENCY,
+    more=(
+        "gtunnel's own connections are told by their mark and left out, so this does not loop. Other proxies on the "
+        "machine are captured, too."
+    ),
 )
 CAPTURE_METHOD = Single(
     name="captureMethod",
@@ -112,6 +133,12 @@ CAPTURE_METHOD = Single(
     help="how the kernel hands the connections over",
     since=SINCE,
     default_text="auto",
+    topic=Topic.TRANSPARENCY,
+    more=(
+        "`captureMethod = tproxy` hands connections over as they are, which needs routing rules; `captureMethod = "
+        "redirect` rewrites their destination by NAT, and conntrack remembers it. auto chooses for each kind of "
+        "traffic; `gtunnel netsetup plan` says which, and why."
+    ),
 )
 CAPTURE_TO = Repeated(
     name="captureTo",
@@ -120,6 +147,8 @@ CAPTURE_TO = Repeated(
     metavar="NETWORK[,...]",
     help="take only what goes to these destinations",
     since=SINCE,
+    topic=Topic.TRANSPARENCY,
+    more="As `captureFrom`, for where connections go.",
 )
 
 OPTIONS = (

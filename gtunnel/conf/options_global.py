@@ -2,7 +2,7 @@
 
 import re
 
-from gtunnel.conf.option import BadValueError, Scope, Single
+from gtunnel.conf.option import BadValueError, Scope, Single, Topic
 from gtunnel.conf.parsers import choice, group, integer, path, path_or_none, text_of, user, yes_no
 from gtunnel.conf.settings import Foreground, LogMode, LogSettings, NetBackend
 from gtunnel.events import Level
@@ -92,6 +92,12 @@ CHROOT = Single[str | None](
     default=None,
     metavar="DIRECTORY",
     help="confine the process to this directory",
+    topic=Topic.PROCESS,
+    more=(
+        "Everything that is opened at the start (certificates, keys, `CAfile`, listening sockets) is read before, "
+        "outside of the jail; `output`, `pid`, `CApath`, `CRLpath`, and whatever a reload reads have to be there "
+        "inside, under the same names seen from the jail. Syslog is connected to before. A reload cannot change it."
+    ),
 )
 DEBUG = Single(
     name="debug",
@@ -101,6 +107,13 @@ DEBUG = Single(
     metavar="[FACILITY.]LEVEL",
     help="how much is logged (emerg to debug, or 0 to 7), and syslog's facility",
     default_text="daemon.notice",
+    topic=Topic.LOG,
+    more=(
+        "Levels are those of syslog: `emerg`, `alert`, `crit`, `err`, `warning`, `notice`, `info`, `debug`, or 0 to "
+        "7. Facilities are `auth`, `authpriv`, `cron`, `daemon`, `ftp`, `kern`, `lpr`, `mail`, `news`, `syslog`, "
+        "`user`, `uucp` and `local0` to `local7`. `debug = 5` tells of each connection's beginning and end, `debug "
+        "= local3.info` more and to another facility. A service may have a level of its own."
+    ),
 )
 FOREGROUND = Single(
     name="foreground",
@@ -109,6 +122,13 @@ FOREGROUND = Single(
     default=Foreground.NO,
     metavar="yes|quiet|no",
     help="stay in the foreground; 'yes' also logs to standard error",
+    topic=Topic.PROCESS,
+    more=(
+        "With `foreground = no` gtunnel detaches, and the command returns when the services accept connections "
+        "(exit status 0) or cannot (1). With `foreground = yes` it stays where it was started, and logs there as "
+        "well as to `output` and syslog; `foreground = quiet` stays without logging there. Service supervisors such "
+        "as systemd want one of the two. A reload cannot change it."
+    ),
 )
 LOG = Single(
     name="log",
@@ -117,6 +137,11 @@ LOG = Single(
     default=LogMode.APPEND,
     metavar="append|overwrite",
     help="what opening the log file does to its old content",
+    topic=Topic.LOG,
+    more=(
+        "Applies when the file is opened at start, and when a reload opens it; reopening on SIGUSR1 after a "
+        "rotation never loses what another process wrote."
+    ),
 )
 OUTPUT = Single[str | None](
     name="output",
@@ -125,6 +150,11 @@ OUTPUT = Single[str | None](
     default=None,
     metavar="FILE",
     help="file that the log is written to",
+    topic=Topic.LOG,
+    more=(
+        "All processes append to it, whole lines. It is opened after chroot, as root, and made with mode 0640. "
+        "After renaming it, send SIGUSR1."
+    ),
 )
 PID = Single[str | None](
     name="pid",
@@ -133,6 +163,12 @@ PID = Single[str | None](
     default=None,
     metavar="FILE",
     help="file that holds the process id; empty for none",
+    topic=Topic.PROCESS,
+    more=(
+        "The id is the supervisor's, which takes the signals. The file is written before privileges are dropped, so "
+        "`pid = /run/gtunnel.pid` works together with setuid; inside of chroot, if there is one. An empty value "
+        "means none. A symbolic link in its place is refused. A reload cannot change it."
+    ),
 )
 RELOAD_CERTS = Single(
     name="reloadCerts",
@@ -142,6 +178,15 @@ RELOAD_CERTS = Single(
     metavar="yes|no",
     help="take up changed files of certificates, keys, CAs, CRLs and PSKs without a signal",
     since="gtunnel 0.1",
+    topic=Topic.PROCESS,
+    more=(
+        "The supervisor looks at `cert`, `key`, `CAfile`, `CApath`, `CAstore` (files), `CRLfile`, `CRLpath` and "
+        "`PSKsecrets` of all services every two seconds. When something has changed and stays as it is for one more "
+        "look, the running configuration is compiled anew and takes over as after SIGHUP: live connections go on "
+        "with what they began with. What cannot be compiled (half a file, a key that does not belong to its "
+        "certificate) leaves the old in use, with a line in the log, until the files change again. After setuid the "
+        "files have to be readable for that user. Passphrases given at the start are remembered."
+    ),
 )
 SERVICE_IDENT = Single(
     name="service",
@@ -150,6 +195,11 @@ SERVICE_IDENT = Single(
     default="stunnel",
     metavar="NAME",
     help="name that syslog shows for the process",
+    topic=Topic.LOG,
+    more=(
+        "Before the first section, this names the process for syslog; in a section the same option names the "
+        "service."
+    ),
 )
 SETGID = Single[str | None](
     name="setgid",
@@ -158,6 +208,11 @@ SETGID = Single[str | None](
     default=None,
     metavar="GROUP",
     help="group to run as once everything is open",
+    topic=Topic.PROCESS,
+    more=(
+        "A name that exists on this machine, or a number. Without it, setuid alone also takes on the groups of that "
+        "user."
+    ),
 )
 SETUID = Single[str | None](
     name="setuid",
@@ -166,6 +221,12 @@ SETUID = Single[str | None](
     default=None,
     metavar="USER",
     help="user to run as once everything is open",
+    topic=Topic.PROCESS,
+    more=(
+        "A name that exists on this machine, or a number. Files are read and ports bound before as root; a reload "
+        "happens as this user, who then needs to be able to read what changed. Transparency keeps the one "
+        "capability that it needs, CAP_NET_ADMIN."
+    ),
 )
 SYSLOG = Single(
     name="syslog",
@@ -174,6 +235,11 @@ SYSLOG = Single(
     default=True,
     metavar="yes|no",
     help="log to syslog",
+    topic=Topic.LOG,
+    more=(
+        "In addition to `output`. With `syslog = no`, without `output` and not in the foreground, nothing is logged "
+        "anywhere; `gtunnel check` warns of that."
+    ),
 )
 WORKERS = Single[int | None](
     name="workers",
@@ -184,6 +250,12 @@ WORKERS = Single[int | None](
     help="worker processes; auto starts one for each core",
     since="gtunnel 0.1",
     default_text="auto",
+    topic=Topic.PROCESS,
+    more=(
+        "Each worker is a process that serves any connection of any service; together they use all cores. What can "
+        "be observed does not depend on their number: sessions, tickets, round robin and connection ids are shared. "
+        "`workers = 1` comes closest to stunnel. Between 1 and 256; each costs some tens of megabytes."
+    ),
 )
 NET_BACKEND = Single(
     name="netBackend",
@@ -195,6 +267,8 @@ NET_BACKEND = Single(
     help="what netsetup writes firewall rules with",
     since="gtunnel 0.1",
     default_text="auto",
+    topic=Topic.TRANSPARENCY,
+    more="`netBackend = auto` takes what works here, today iptables (legacy). Only `gtunnel netsetup` looks at it.",
 )
 NET_MARK = Single(
     name="netMark",
@@ -205,6 +279,14 @@ NET_MARK = Single(
     help="first of three firewall marks, and the bits that are ours",
     since="gtunnel 0.1",
     default_text="0x1/0xff",
+    topic=Topic.TRANSPARENCY,
+    more=(
+        "netsetup needs three firewall marks, a step (the lowest bit of the mask) apart: for packets that belong to "
+        "a local socket, for gtunnel's own, and for captured traffic of the gateway itself. `netMark = 0x100/0xf00` "
+        "keeps clear of other users of the lowest bits. The mask is one unbroken run of bits; bits outside of it "
+        "are left alone. Change it with `gtunnel netsetup apply`, then restart gtunnel: its sockets carry the mark "
+        "as well."
+    ),
 )
 NET_TABLE = Single(
     name="netTable",
@@ -215,6 +297,11 @@ NET_TABLE = Single(
     help="routing table that netsetup may fill",
     since="gtunnel 0.1",
     default_text="100",
+    topic=Topic.TRANSPARENCY,
+    more=(
+        "The table gets one route, which delivers everything to this machine. 1 to 4294967295, but not 253 to 255, "
+        "which are the kernel's. Choose one that nobody else fills."
+    ),
 )
 NET_PRIORITY = Single(
     name="netPriority",
@@ -225,6 +312,11 @@ NET_PRIORITY = Single(
     help="priority of the first of netsetup's three ip rules",
     since="gtunnel 0.1",
     default_text="5000",
+    topic=Topic.TRANSPARENCY,
+    more=(
+        "The rules stand at this priority and the next ones, before the main table's rule at 32766; so 1 to 32763. "
+        "Rules of a VPN or of several uplinks that should count first need smaller numbers."
+    ),
 )
 
 OPTIONS = (

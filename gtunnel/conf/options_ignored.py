@@ -1,6 +1,6 @@
 """Options without a meaning on this platform: accepted, not looked at, and told in `Configuration.notes`."""
 
-from gtunnel.conf.option import Scope, Single
+from gtunnel.conf.option import Scope, Single, Topic
 from gtunnel.conf.parsers import anything
 
 WINDOWS_ONLY = "it is for Windows only"
@@ -8,7 +8,16 @@ NO_THREADS = "gtunnel has no threads"
 
 
 def _ignored(scope: Scope, name: str, metavar: str, help_text: str, why: str = WINDOWS_ONLY) -> Single[str]:
-    return Single(name=name, scope=scope, parse=anything, default="", metavar=metavar, help=help_text, ignored=why)
+    return Single(
+        name=name,
+        scope=scope,
+        parse=anything,
+        default="",
+        metavar=metavar,
+        help=help_text,
+        ignored=why,
+        topic=Topic.IGNORED,
+    )
 
 
 OPTIONS = (

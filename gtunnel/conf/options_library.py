@@ -2,7 +2,7 @@
 
 import re
 
-from gtunnel.conf.option import BadValueError, Scope, Single
+from gtunnel.conf.option import SHARED_OPENSSL, BadValueError, Scope, Single, Topic
 from gtunnel.conf.parsers import integer, path, text_of, yes_no
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -36,6 +36,13 @@ ENGINE = Single(
     default="",
     metavar="auto|ENGINE",
     help="OpenSSL's engine for keys that a device keeps",
+    topic=Topic.LIBRARY,
+    more=(
+        "`engine = auto` makes all engines available that OpenSSL finds; a name loads that one, such as `engine = "
+        "pkcs11`. Several lines load several, in the order written; `engineCtrl` and `engineDefault` apply to the "
+        "one before them. OpenSSL 3 still has engines, but deprecates them for providers; OpenSSL 4 has none."
+    ),
+    needs=SHARED_OPENSSL,
 )
 ENGINE_CTRL = Single[tuple[str, str | None]](
     name="engineCtrl",
@@ -45,6 +52,13 @@ ENGINE_CTRL = Single[tuple[str, str | None]](
     metavar="COMMAND[:PARAMETER]",
     help="command for the engine that was named last",
     secret=True,
+    topic=Topic.LIBRARY,
+    more=(
+        "Commands are the engine's own (`openssl engine -vvvv pkcs11` lists them), such as `engineCtrl = "
+        "MODULE_PATH:/usr/lib/softhsm/libsofthsm2.so`. They run before the engine is initialized. Values stay out "
+        "of the log, as one may be a PIN."
+    ),
+    needs=SHARED_OPENSSL,
 )
 ENGINE_DEFAULT = Single(
     name="engineDefault",
@@ -53,6 +67,9 @@ ENGINE_DEFAULT = Single(
     default="",
     metavar="TASKS",
     help="what the engine that was named last does for everybody (ALL, RSA, RAND ...)",
+    topic=Topic.LIBRARY,
+    more="A list such as `engineDefault = RSA,EC`, or ALL.",
+    needs=SHARED_OPENSSL,
 )
 FIPS = Single(
     name="fips",
@@ -61,6 +78,13 @@ FIPS = Single(
     default=False,
     metavar="yes|no",
     help="restrict OpenSSL to validated cryptography",
+    topic=Topic.LIBRARY,
+    more=(
+        "`fips = yes` needs OpenSSL's FIPS provider, installed and configured; where there is none, gtunnel refuses "
+        "to start. Algorithms that it has not got are then unknown. `fips = no` asks for nothing and works "
+        "everywhere."
+    ),
+    needs=SHARED_OPENSSL,
 )
 PROVIDER = Single(
     name="provider",
@@ -70,6 +94,12 @@ PROVIDER = Single(
     metavar="PROVIDER",
     help="OpenSSL's provider to load, beside the default one",
     since="stunnel 5.72",
+    topic=Topic.LIBRARY,
+    more=(
+        "Such as `provider = legacy` or `provider = pkcs11`. OpenSSL's default provider stays. Several lines load "
+        "several."
+    ),
+    needs=SHARED_OPENSSL,
 )
 PROVIDER_PARAMETER = Single[tuple[str, str, str]](
     name="providerParameter",
@@ -80,6 +110,12 @@ PROVIDER_PARAMETER = Single[tuple[str, str, str]](
     help="parameter for a provider that is named, too",
     since="stunnel 5.72",
     secret=True,
+    topic=Topic.LIBRARY,
+    more=(
+        "The same as a line in the provider's section of openssl.cnf. The provider needs a `provider` line of its "
+        "own. Values stay out of the log."
+    ),
+    needs=SHARED_OPENSSL,
 )
 RND_BYTES = Single(
     name="RNDbytes",
@@ -89,6 +125,8 @@ RND_BYTES = Single(
     metavar="BYTES",
     help="bytes to read from the seed file",
     default_text="1024",
+    topic=Topic.LIBRARY,
+    more="At most a megabyte is read, whatever stands here.",
 )
 RND_FILE = Single(
     name="RNDfile",
@@ -98,6 +136,11 @@ RND_FILE = Single(
     metavar="FILE",
     help="file with random bytes for the generator",
     default_text=KERNEL_RANDOMNESS,
+    topic=Topic.LIBRARY,
+    more=(
+        "OpenSSL takes its randomness from the kernel, which is enough; a file that is given here is mixed in at "
+        "the start. One that cannot be read costs a warning only."
+    ),
 )
 RND_OVERWRITE = Single(
     name="RNDoverwrite",
@@ -107,6 +150,11 @@ RND_OVERWRITE = Single(
     metavar="yes|no",
     help="write new random bytes into the seed file",
     default_text="yes",
+    topic=Topic.LIBRARY,
+    more=(
+        "So that the same seed is never used twice. Only regular files are written to, never through a symbolic "
+        "link."
+    ),
 )
 ENGINE_ID = Single[str | None](
     name="engineId",
@@ -115,6 +163,12 @@ ENGINE_ID = Single[str | None](
     default=None,
     metavar="ENGINE",
     help="engine that holds the certificate and the key",
+    topic=Topic.IDENTITY,
+    more=(
+        "`cert` and `key` are then names that the engine understands, such as `key = pkcs11:token=web;object=key`, "
+        "unless there is a file of that name. The engine has to be named by `engine` before the first section."
+    ),
+    needs=SHARED_OPENSSL,
 )
 ENGINE_NUM = Single[int | None](
     name="engineNum",
@@ -123,6 +177,9 @@ ENGINE_NUM = Single[int | None](
     default=None,
     metavar="NUMBER",
     help="the same by its number: the first engine is 1",
+    topic=Topic.IDENTITY,
+    more="Engines are counted in the order of their `engine` lines.",
+    needs=SHARED_OPENSSL,
 )
 
 STEPS = (ENGINE, ENGINE_CTRL, ENGINE_DEFAULT, FIPS, PROVIDER, PROVIDER_PARAMETER)

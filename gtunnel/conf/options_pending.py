@@ -5,9 +5,10 @@ When an option comes to work, its row moves to where its value is used.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
-from gtunnel.conf.option import Scope, Single
+from gtunnel.conf.option import Scope, Single, Topic
 from gtunnel.conf.parsers import anything, yes_no
 
 T = TypeVar("T")
@@ -60,8 +61,10 @@ def _impossible(name: str, metavar: str, help_text: str, why: str, scope: Scope 
 
 
 GLOBAL_OPTIONS = (
-    _impossible("compression", "deflate|zlib", "compress what TLS carries", NO_COMPRESSION),
-    _impossible("EGD", "PATH", "socket of an entropy gathering daemon", NO_EGD),
+    replace(
+        _impossible("compression", "deflate|zlib", "compress what TLS carries", NO_COMPRESSION), topic=Topic.POLICY
+    ),
+    replace(_impossible("EGD", "PATH", "socket of an entropy gathering daemon", NO_EGD), topic=Topic.LIBRARY),
     _text("setEnv", "NAME=VALUE", "environment of started programs", scope=Scope.GLOBAL, secret=True),
 )
 

@@ -4,7 +4,7 @@ import re
 from urllib.parse import urlsplit
 
 from gtunnel.address import HostPort
-from gtunnel.conf.option import BadValueError, Scope, Single
+from gtunnel.conf.option import SHARED_OPENSSL, BadValueError, Scope, Single, Topic
 from gtunnel.conf.parsers import integer, seconds, target, yes_no
 from gtunnel.conf.settings import SessionServer, SessionServerKind
 from gtunnel.errors import AddressError
@@ -63,6 +63,11 @@ SESSION_CACHE_SIZE = Single(
     metavar="NUMBER",
     help="how many sessions all workers together keep for resumption; 0 for no limit",
     default_text="1000",
+    topic=Topic.SESSIONS,
+    more=(
+        "Of a server, for clients that take no tickets; of a client, for the servers that it connects to. When it "
+        "is full the oldest goes. 0 means 65536."
+    ),
 )
 SESSION_CACHE_TIMEOUT = Single(
     name="sessionCacheTimeout",
@@ -73,6 +78,11 @@ SESSION_CACHE_TIMEOUT = Single(
     metavar="SECONDS",
     help="how long a session may be resumed",
     default_text="300 seconds",
+    topic=Topic.SESSIONS,
+    more=(
+        "Counted from the full handshake in which certificates were checked; whatever comes later does not prolong "
+        "it. 0 means that sessions are not resumed."
+    ),
 )
 SESSION_RESUME = Single(
     name="sessionResume",
@@ -83,6 +93,12 @@ SESSION_RESUME = Single(
     help="let sessions be resumed",
     since="stunnel 5.50",
     default_text="yes",
+    topic=Topic.SESSIONS,
+    more=(
+        "Resuming saves the certificates and most of the computing. A resumed session is as authenticated as the "
+        "one it began with, and good only for a service that demands the same of its peers. Not with `redirect` and "
+        "`PSKsecrets` together."
+    ),
 )
 SESSIOND = Single[SessionServer | None](
     name="sessiond",
@@ -93,6 +109,15 @@ SESSIOND = Single[SessionServer | None](
     help="server that keeps the sessions of several machines",
     # The URL of a redis server may hold a password.
     secret=True,
+    topic=Topic.SESSIONS,
+    more=(
+        "So that several gateways behind a load balancer resume each other's sessions; server mode. `sessiond = "
+        "192.0.2.7:54321` speaks the protocol of the sessiond daemon (UDP), `sessiond = redis://192.0.2.7:6379/0` "
+        "that of redis; a redis URL may have `USER:PASSWORD@`, and rediss:// encrypts. Tickets are off then. "
+        "Whoever can read the sessions can decrypt connections: keep that server in a network of your own. One that "
+        "does not answer costs full handshakes, nothing more."
+    ),
+    needs=SHARED_OPENSSL,
 )
 TICKET_KEY_SECRET = Single[bytes | None](
     name="ticketKeySecret",
@@ -103,6 +128,14 @@ TICKET_KEY_SECRET = Single[bytes | None](
     help="key that session tickets are encrypted with (with ticketMacSecret)",
     since="stunnel 5.50",
     secret=True,
+    topic=Topic.SESSIONS,
+    more=(
+        "16 or 32 bytes in hexadecimal, colons allowed (`openssl rand -hex 32` makes one). With both secrets the "
+        "tickets of a server are good after a restart, and on all machines that have the same two. Without them, "
+        "they are made anew at each start. Change them from time to time: whoever has them can decrypt recorded "
+        "connections of TLS 1.2. They stay out of the log."
+    ),
+    needs=SHARED_OPENSSL,
 )
 TICKET_MAC_SECRET = Single[bytes | None](
     name="ticketMacSecret",
@@ -113,6 +146,9 @@ TICKET_MAC_SECRET = Single[bytes | None](
     help="key that session tickets are authenticated with (with ticketKeySecret)",
     since="stunnel 5.50",
     secret=True,
+    topic=Topic.SESSIONS,
+    more="16 or 32 bytes in hexadecimal. Goes with `ticketKeySecret`: one without the other is refused.",
+    needs=SHARED_OPENSSL,
 )
 
 TICKET_SECRETS = (TICKET_KEY_SECRET, TICKET_MAC_SECRET)

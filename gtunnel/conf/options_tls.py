@@ -7,7 +7,7 @@ wins, and `sslVersion` sets both bounds.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gtunnel.conf.option import BadValueError, Repeated, Scope, Single
+from gtunnel.conf.option import BadValueError, Repeated, Scope, Single, Topic
 from gtunnel.conf.parsers import anything, choice, integer, path, server_name, text_of, yes_no
 from gtunnel.conf.settings import TlsVersion
 from gtunnel.conf.tlsoptions import DEFAULTS as DEFAULT_TLS_OPTIONS
@@ -67,6 +67,13 @@ CERT = Single[str | None](
     default=None,
     metavar="FILE",
     help="our certificate and its chain (PEM), or with its key as well (PKCS#12)",
+    topic=Topic.IDENTITY,
+    more=(
+        "PEM: our certificate first, then those that it leads to, without the root; it may hold the private key and "
+        "Diffie-Hellman parameters as well. PKCS#12 brings its own key and chain. Encrypted files are asked about "
+        "on the terminal at start. RSA, ECDSA and Ed25519 keys work. A server needs one, or PSKsecrets; a client "
+        "presents it when the server asks. Of several lines the last one counts."
+    ),
 )
 CIPHERS = Single(
     name="ciphers",
@@ -76,6 +83,12 @@ CIPHERS = Single(
     metavar="LIST",
     help="ciphers for TLS 1.2 and older, as OpenSSL writes them",
     default_text=DEFAULT_CIPHERS,
+    topic=Topic.POLICY,
+    more=(
+        "As openssl-ciphers(1) explains, for TLS 1.2 and older; `ciphersuites` is about TLS 1.3. A `@SECLEVEL=N` in "
+        "the list wins over securityLevel. DHE is off by default: `ciphers = HIGH:!aNULL` lets it in, with "
+        "parameters from the certificate's file, or ffdhe2048."
+    ),
 )
 CIPHERSUITES = Single[str | None](
     name="ciphersuites",
@@ -86,6 +99,8 @@ CIPHERSUITES = Single[str | None](
     help="cipher suites for TLS 1.3; empty for none",
     since="stunnel 5.50",
     default_text=DEFAULT_CIPHERSUITES,
+    topic=Topic.POLICY,
+    more="Names joined by colons. TLS 1.3 itself is switched off by `sslVersionMax = TLSv1.2`.",
 )
 CONFIG = Repeated(
     name="config",
@@ -94,6 +109,13 @@ CONFIG = Repeated(
     metavar="COMMAND[:PARAMETER]",
     help="one of OpenSSL's configuration commands (SSL_CONF_cmd(3ssl))",
     since="stunnel 5.0",
+    topic=Topic.POLICY,
+    more=(
+        "Commands of files, as that page lists them, such as `config = SignatureAlgorithms:ed25519:RSA-PSS+SHA256`. "
+        "They run after all other options of the service, in the order written. With PyPI's wheels only those run "
+        "that the bindings can do (`gtunnel -version` lists them), the others are refused. Files (Certificate, "
+        "VerifyCAFile) are refused as well: there are options for them."
+    ),
 )
 CURVES = Single[str | None](
     name="curves",
@@ -105,6 +127,12 @@ CURVES = Single[str | None](
     help="groups for the key exchange, the favourite first",
     since="stunnel 5.50",
     default_text=f"{DEFAULT_CURVES} (after X25519MLKEM768 where OpenSSL has it)",
+    topic=Topic.POLICY,
+    more=(
+        "Such as `curves = X25519:P-256`. The default begins with the post-quantum hybrid where OpenSSL has it (3.5 "
+        "and newer), so recorded traffic stays secret even from tomorrow's computers. A name that OpenSSL does not "
+        "know is refused."
+    ),
 )
 KEY = Single[str | None](
     name="key",
@@ -113,6 +141,12 @@ KEY = Single[str | None](
     default=None,
     metavar="FILE",
     help="the certificate's private key (PEM); the file named by cert otherwise",
+    topic=Topic.IDENTITY,
+    more=(
+        "Keep it readable for root only: `gtunnel check` and the log warn of a key that others can read. It is read "
+        "before setuid and chroot. If it is encrypted its passphrase is asked for at the start, three times at "
+        "most, and kept for reloads. Without cert it is not looked at."
+    ),
 )
 KEYLOG = Single[str | None](
     name="keylog",
@@ -122,6 +156,12 @@ KEYLOG = Single[str | None](
     metavar="FILE",
     help="file for the keys of all connections, as Wireshark takes them",
     since="gtunnel 0.1",
+    topic=Topic.POLICY,
+    more=(
+        "Whoever has this file can decrypt recorded connections: use it to find a problem, then remove it; each "
+        "start warns about it. Made with mode 0600, appended to, never through a symbolic link. Opened when the "
+        "configuration is compiled, by whoever starts gtunnel."
+    ),
 )
 OPTIONS_LINE = Repeated(
     name="options",
@@ -131,6 +171,14 @@ OPTIONS_LINE = Repeated(
     metavar="[-]NAME",
     help="set (or clear) one of OpenSSL's options",
     default_text="NO_SSLv2, NO_SSLv3",
+    topic=Topic.POLICY,
+    more=(
+        "Names without `SSL_OP_`, in any case; `gtunnel -options` lists what this OpenSSL knows. A minus sign "
+        "clears, and of several lines about the same option the last counts. Often wanted: `options = NO_TICKET`, "
+        "`options = CIPHER_SERVER_PREFERENCE`, and `options = IGNORE_UNEXPECTED_EOF` for peers that never send "
+        "close_notify. With PyPI's wheels, what OpenSSL sets by itself cannot be cleared; that is refused, not "
+        "ignored."
+    ),
 )
 PSK_IDENTITY = Single[str | None](
     name="PSKidentity",
@@ -139,6 +187,8 @@ PSK_IDENTITY = Single[str | None](
     default=None,
     metavar="IDENTITY",
     help="which of the pre-shared keys a client uses; the first one otherwise",
+    topic=Topic.IDENTITY,
+    more="Has to be in the file that PSKsecrets names. A server takes any key of its file.",
 )
 PSK_SECRETS = Single[str | None](
     name="PSKsecrets",
@@ -147,6 +197,13 @@ PSK_SECRETS = Single[str | None](
     default=None,
     metavar="FILE",
     help="pre-shared keys, a line IDENTITY:KEY for each",
+    topic=Topic.IDENTITY,
+    more=(
+        "A key has 16 to 256 bytes. If it consists of pairs of hexadecimal digits it is what they stand for, so 32 "
+        "digits or more; else it is the text itself. Empty lines do not count. Works with TLS 1.2 and 1.3, in both "
+        "modes, and instead of certificates: both sides then prove that they know the key. `ciphers = PSK` lets "
+        "nothing else pass with TLS 1.2. Guard the file like a private key."
+    ),
 )
 RENEGOTIATION = Single(
     name="renegotiation",
@@ -155,6 +212,11 @@ RENEGOTIATION = Single(
     default=True,
     metavar="yes|no",
     help="let the peer negotiate anew (clients: with options = ALLOW_CLIENT_RENEGOTIATION)",
+    topic=Topic.POLICY,
+    more=(
+        "TLS 1.2 and older; TLS 1.3 has none. OpenSSL refuses clients anyway unless `options = "
+        "ALLOW_CLIENT_RENEGOTIATION`. Five times a minute at most, and the peer has to stay who it was."
+    ),
 )
 SECURITY_LEVEL = Single(
     name="securityLevel",
@@ -165,6 +227,12 @@ SECURITY_LEVEL = Single(
     help="how weak keys, signatures and versions may be (5 is strictest)",
     since="stunnel 5.50",
     default_text="2",
+    topic=Topic.POLICY,
+    more=(
+        "1 demands 80 bits of security (RSA of 1024 bits), 2 demands 112 (RSA and DH of 2048 bits), 3 demands 128, "
+        "4 demands 192, 5 demands 256. TLS 1.0 and 1.1 need `securityLevel = 0` as well as `sslVersionMin`, since "
+        "their signatures use SHA-1. It applies to our own certificate, too."
+    ),
 )
 # Two options by one name: which one a line is depends on `client`, so `rules` looks at what it says.
 SNI = Repeated(
@@ -173,6 +241,14 @@ SNI = Repeated(
     parse=server_name,
     metavar="HOST|SERVICE:PATTERN",
     help="name that a client asks the server for; or names of another service that this one serves",
+    topic=Topic.IDENTITY,
+    more=(
+        "In client mode: the name sent to the server; an empty value sends none. By default the host of `connect`, "
+        "if it is a name and not an address. In server mode, `sni = web:www.example.com` makes this service serve "
+        "those clients of the service in `[web]` who ask for that name, with a certificate, verification and target "
+        "of its own; it has no `accept` then. `sni = web:*.example.com` takes all names that end so. Several lines "
+        "add up, and names that nobody takes stay with the first service, which has to be a server, too."
+    ),
 )
 SSL_VERSION = Single(
     name="sslVersion",
@@ -181,6 +257,11 @@ SSL_VERSION = Single(
     default=DEFAULT_VERSIONS,
     metavar="VERSION",
     help="the one TLS version to speak (all, SSLv3, TLSv1, TLSv1.1, TLSv1.2, TLSv1.3)",
+    topic=Topic.POLICY,
+    more=(
+        "Sets `sslVersionMin` and `sslVersionMax` at once: `sslVersion = TLSv1.2` allows that one only, `sslVersion "
+        "= all` whatever OpenSSL has. Of these three options, later lines count."
+    ),
 )
 SSL_VERSION_MAX = Single(
     name="sslVersionMax",
@@ -191,6 +272,11 @@ SSL_VERSION_MAX = Single(
     help="the newest TLS version to speak",
     since="stunnel 5.50",
     default_text="all",
+    topic=Topic.POLICY,
+    more=(
+        "One of `all`, `SSLv3`, `TLSv1`, `TLSv1.1`, `TLSv1.2` and `TLSv1.3`; `all` means the newest that OpenSSL "
+        "has. Must not be older than `sslVersionMin`."
+    ),
 )
 SSL_VERSION_MIN = Single(
     name="sslVersionMin",
@@ -201,6 +287,11 @@ SSL_VERSION_MIN = Single(
     help="the oldest TLS version to speak",
     since="stunnel 5.50",
     default_text="TLSv1",
+    topic=Topic.POLICY,
+    more=(
+        "Values as for `sslVersionMax`. By default TLS 1.2 is the oldest that works, because `securityLevel` 2 "
+        "rules out older ones; `sslVersionMin = TLSv1.3` suits services whose peers are all up to date."
+    ),
 )
 
 VERSION_OPTIONS = (SSL_VERSION, SSL_VERSION_MIN, SSL_VERSION_MAX)

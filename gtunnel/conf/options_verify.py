@@ -9,7 +9,7 @@ written; that is how stunnel 5.68 behaves (tests/gtunnel/conf/test_options_verif
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from gtunnel.conf.option import BadValueError, Repeated, Scope, Single
+from gtunnel.conf.option import BadValueError, Repeated, Scope, Single, Topic
 from gtunnel.conf.parsers import host, ip_address, path, text_of, yes_no
 
 # A mailbox has at most 64 + 1 + 255 bytes (RFC 5321, 4.5.3.1).
@@ -66,6 +66,13 @@ CA_FILE = Single[str | None](
     default=None,
     metavar="FILE",
     help="certificates to trust, in one file",
+    topic=Topic.VERIFICATION,
+    more=(
+        "PEM, any number of certificates. With `verifyChain` the peer's has to lead to one of them, with "
+        "`verifyPeer` it has to be one of them. As a server, their names are sent to clients, which choose their "
+        "certificate by them. Read at start; for the public web on Debian: `CAfile = "
+        "/etc/ssl/certs/ca-certificates.crt`."
+    ),
 )
 CA_PATH = Single[str | None](
     name="CApath",
@@ -74,6 +81,11 @@ CA_PATH = Single[str | None](
     default=None,
     metavar="DIRECTORY",
     help="certificates to trust, in a directory made by 'openssl rehash'",
+    topic=Topic.VERIFICATION,
+    more=(
+        "Files are named by the hash of their subject; they are looked up when a peer needs one, so new ones are "
+        "found without a reload. With chroot it is a path inside of the jail."
+    ),
 )
 CA_ENGINE = Repeated(
     name="CAengine",
@@ -91,6 +103,12 @@ CA_STORE = Single[str | None](
     metavar="URI",
     help="certificates to trust, from wherever OpenSSL can load them (file:, pkcs11:, ...)",
     since="stunnel 5.70",
+    topic=Topic.VERIFICATION,
+    more=(
+        "`CAstore = file:/etc/gtunnel/trusted` reads a file, or all files of a directory, and works with every "
+        "OpenSSL. Other URIs need OpenSSL as a shared library, and what loads them (a provider). `verifyPeer` takes "
+        "file: URIs only."
+    ),
 )
 CHECK_EMAIL = Repeated(
     name="checkEmail",
@@ -98,6 +116,12 @@ CHECK_EMAIL = Repeated(
     parse=text_of("an email address", MAX_EMAIL),
     metavar="ADDRESS",
     help="email address that the peer's certificate has to hold; any one of several",
+    topic=Topic.VERIFICATION,
+    more=(
+        "Compared with the certificate's alternative names, and with its subject's emailAddress if it has none. The "
+        "part before the @ counts exactly. Together with `checkHost` and `checkIP`, one match of any of them is "
+        "enough. Needs `verifyChain` or `verifyPeer`."
+    ),
 )
 CHECK_HOST = Repeated(
     name="checkHost",
@@ -105,6 +129,12 @@ CHECK_HOST = Repeated(
     parse=host,
     metavar="HOST",
     help="host name that the peer's certificate has to hold; any one of several",
+    topic=Topic.VERIFICATION,
+    more=(
+        "Without it, any certificate of a trusted CA is accepted, whoever it belongs to: a client needs it nearly "
+        "always, such as `checkHost = www.example.com`. A wildcard in the certificate counts. One match among all "
+        "`checkHost`, `checkIP` and `checkEmail` lines is enough. Needs `verifyChain` or `verifyPeer`."
+    ),
 )
 CHECK_IP = Repeated(
     name="checkIP",
@@ -112,6 +142,11 @@ CHECK_IP = Repeated(
     parse=ip_address,
     metavar="ADDRESS",
     help="IP address that the peer's certificate has to hold; any one of several",
+    topic=Topic.VERIFICATION,
+    more=(
+        "Compared with the IP addresses among the certificate's alternative names. One match among all `checkHost`, "
+        "`checkIP` and `checkEmail` lines is enough. Needs `verifyChain` or `verifyPeer`."
+    ),
 )
 CRL_FILE = Single[str | None](
     name="CRLfile",
@@ -120,6 +155,12 @@ CRL_FILE = Single[str | None](
     default=None,
     metavar="FILE",
     help="revocation lists, in one file; a certificate without one is refused then",
+    topic=Topic.VERIFICATION,
+    more=(
+        "PEM, one or several lists. The peer's own certificate has to be covered by a list of its issuer that holds "
+        "today: none, or an expired one, and it is refused. Certificates of intermediate CAs are refused if a list "
+        "names them. Read at start; reload (or use `reloadCerts`) for newer ones."
+    ),
 )
 CRL_PATH = Single[str | None](
     name="CRLpath",
@@ -128,6 +169,11 @@ CRL_PATH = Single[str | None](
     default=None,
     metavar="DIRECTORY",
     help="revocation lists, in a directory made by 'openssl rehash'; newer ones are found",
+    topic=Topic.VERIFICATION,
+    more=(
+        "Files are named HASH.r0, HASH.r1 and so on. The directory has to be there at start; with chroot, inside of "
+        "the jail as well. As for `CRLfile`, a certificate that no list covers is refused."
+    ),
 )
 REQUIRE_CERT = Single(
     name="requireCert",
@@ -137,6 +183,12 @@ REQUIRE_CERT = Single(
     metavar="yes|no",
     help="turn clients without a certificate away",
     since="stunnel 5.42",
+    topic=Topic.VERIFICATION,
+    more=(
+        "Asks for a certificate, and refuses clients that have none. By itself it does not say whose: any "
+        "certificate will do, unless `verifyChain` or `verifyPeer` looks at it; both of them imply it. A later "
+        "`requireCert = no` lets clients without a certificate pass, and still verifies those that have one."
+    ),
 )
 VERIFY = Single(
     name="verify",
@@ -146,6 +198,13 @@ VERIFY = Single(
     metavar="0..4",
     help="obsolete: ask (0), check if present (1), check (2), chain and pinned (3), pinned only (4)",
     default_text="none",
+    topic=Topic.VERIFICATION,
+    more=(
+        "0 asks for a certificate and accepts anything, 1 verifies one that is presented, 2 demands one and "
+        "verifies its chain (as `verifyChain = yes`), 3 demands a certificate that is installed here besides, 4 "
+        "only that (as `verifyPeer = yes`). Of this and the three newer options, later lines change what earlier "
+        "ones said."
+    ),
 )
 VERIFY_CHAIN = Single(
     name="verifyChain",
@@ -155,6 +214,12 @@ VERIFY_CHAIN = Single(
     metavar="yes|no",
     help="the peer's certificate has to lead to one that CAfile or CApath trusts",
     since="stunnel 5.34",
+    topic=Topic.VERIFICATION,
+    more=(
+        "Needs `CAfile`, `CApath` or `CAstore`. Implies that there has to be a certificate. As a client, say also "
+        "whose: `checkHost`. A client asks the server for a stapled OCSP answer, too. A server accepts every client "
+        "that those CAs have issued a certificate for."
+    ),
 )
 VERIFY_PEER = Single(
     name="verifyPeer",
@@ -164,6 +229,12 @@ VERIFY_PEER = Single(
     metavar="yes|no",
     help="the peer's certificate has to be one of those in CAfile or CApath",
     since="stunnel 5.34",
+    topic=Topic.VERIFICATION,
+    more=(
+        "For few peers that are known: their certificates are put into `CAfile`, or into `CApath` under their "
+        "hashes. Who issued them does not matter, unless `verifyChain` is on as well; dates still count. Implies "
+        "that there has to be a certificate."
+    ),
 )
 
 CHECKS = (CHECK_EMAIL, CHECK_HOST, CHECK_IP)

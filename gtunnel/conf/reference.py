@@ -40,7 +40,7 @@ def remark(row: Row[object]) -> str:
     if row.works_for is None:
         return ""
     if row.works_for:
-        values = " or ".join(_written(value) for value in row.works_for)
+        values = " or ".join(written(value) for value in row.works_for)
         return f"only {values} yet"
     return "not yet" if row.refusal == NOT_YET else f"refused: {row.refusal}"
 
@@ -66,7 +66,8 @@ def _defaults(row: Row[object]) -> list[str]:
     return [] if row.default_text is None else [f"{row.name:<{NAME_WIDTH}} = {row.default_text}"]
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
+    """A value as it would be written in a file."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Enum):

@@ -13,7 +13,7 @@ from gtunnel.conf import (
     options_verify,
     similar,
 )
-from gtunnel.conf.option import Repeated, Row, Scope
+from gtunnel.conf.option import Repeated, Row, Scope, Topic
 from gtunnel.conf.parsers import path
 
 # A directive: the reader follows it and it leaves no value. It may stand anywhere, so each scope has its row.
@@ -24,6 +24,11 @@ INCLUDE = tuple(
         parse=path,
         metavar="DIRECTORY",
         help="read all files of this directory here, in the order of their names",
+        topic=Topic.PROCESS,
+        more=(
+            "All regular files count, hidden ones and back-up copies of editors too; subdirectories do not. Sections "
+            "in them are as if they stood here, so what follows this line belongs to the last of them."
+        ),
     )
     for scope in Scope
 )

@@ -1,0 +1,111 @@
+"""Markdown of a small kind into a manual page (man(7)): what `tools/make-manual` writes docs/man with.
+
+    # NAME(8) - for the title line     paragraphs, `code`, **bold**, [text](link)
+    ## SECTION                         - an item of a list
+    ### Subsection                     four blanks and a line as it stands
+    #### an item with a heading: its paragraphs are indented, up to the next heading
+"""
+
+import re
+from collections.abc import Iterator
+
+_INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<bold>.+?)\*\*|\[(?P<text>[^]]+)\]\([^)]*\)")
+
+
+def page(markdown: str, *, date: str, source: str) -> str:
+    """A page. The first line is `# NAME(SECTION) - MANUAL`; the rest are sections."""
+    lines = markdown.splitlines()
+    match = re.fullmatch(r"# (\S+)\((\d)\) - (.+)", lines[0])
+    if match is None:
+        raise ValueError(f"no title: {lines[0]!r}")
+    name, section, manual = match.groups()
+    head = [
+        '.\\" Made by tools/make-manual: change its sources instead.',
+        f'.TH "{_escape(name.upper())}" {section} {date} "{source}" "{manual}"',
+        ".nh",
+    ]
+    return "\n".join([*head, *_body(_blocks(lines[1:]))]) + "\n"
+
+
+def _blocks(lines: list[str]) -> Iterator[list[str]]:
+    """Paragraphs, headings and examples: lines that belong together. Blank lines inside of an example stay."""
+    block: list[str] = []
+    for line in lines:
+        example = bool(block) and block[0].startswith("    ")
+        if not line.strip():
+            if example:
+                block.append("")
+            elif block:
+                yield block
+                block = []
+            continue
+        starts_anew = line.startswith(("#", "- ")) or (example and not line.startswith("    "))
+        if block and starts_anew:
+            yield block
+            block = []
+        block.append(line)
+        if line.startswith("#"):
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _body(blocks: Iterator[list[str]]) -> Iterator[str]:
+    in_item = fresh = False
+    for block in blocks:
+        first = block[0]
+        mark, _, heading = first.partition(" ")
+        if mark in {"##", "###"}:
+            in_item, fresh = False, True
+            yield f".SH {_quoted(heading.upper())}" if mark == "##" else f".SS {_quoted(heading)}"
+        elif mark == "####":
+            in_item = fresh = True
+            yield from (".TP", f".B {_quoted(heading)}")
+        elif first.startswith("    "):
+            while not block[-1]:
+                block.pop()
+            # Indented further than the text around it, and set apart from it.
+            yield from (*(() if fresh and not in_item else (".PP",) if not in_item else ()), ".RS 4", ".nf")
+            yield from (_line(_escape(line[4:])) for line in block)
+            yield from (".fi", ".RE")
+            fresh = False
+        elif first.startswith("- "):
+            yield ".IP \\(bu 2"
+            yield _text([first[2:], *block[1:]])
+            fresh = False
+        else:
+            if not fresh:
+                yield ".IP" if in_item else ".PP"
+            yield _text(block)
+            fresh = False
+
+
+def _text(lines: list[str]) -> str:
+    """A paragraph, a sentence to a line, as manual pages have it."""
+    text = " ".join(line.strip() for line in lines)
+    return "\n".join(_line(_inline(sentence)) for sentence in re.split(r"(?<=[.?!:;]) +(?=\S)", text))
+
+
+def _inline(text: str) -> str:
+    parts, end = [], 0
+    for match in _INLINE.finditer(text):
+        parts.append(_escape(text[end : match.start()]))
+        marked = match["code"] or match["bold"]
+        parts.append(f"\\fB{_escape(marked)}\\fR" if marked else _escape(match["text"]))
+        end = match.end()
+    return "".join((*parts, _escape(text[end:])))
+
+
+def _escape(text: str) -> str:
+    """Hyphens are minus signs: what is copied from the page into a file has to be what it was."""
+    return text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("^", "\\(ha").replace("~", "\\(ti")
+
+
+def _line(text: str) -> str:
+    """A line that is no request, whatever it begins with."""
+    return f"\\&{text}" if text.startswith((".", "'")) else text
+
+
+def _quoted(text: str) -> str:
+    return '"' + _escape(text).replace('"', "\\(dq") + '"'
