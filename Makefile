@@ -15,12 +15,13 @@ DEBIAN_TESTS ?= tests/test_builds.py tests/gtunnel/tls tests/gtunnel/tunnel test
 	tests/netsetup/test_operations.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check pytest pytest-debian venv venv-debian clean packages packages-test packages-debian
+.PHONY: help demo test check manual pytest pytest-debian venv venv-debian clean packages packages-test packages-debian
 
 help:
 	@echo 'make demo    install gtunnel into $(VENV) and show what it does (as root: the gateway, too)'
 	@echo 'make test    install what the tests need, run the checks, all tests, and on Debian what depends on its packages again'
 	@echo 'make check   ruff, mypy, import-linter, and that every module has its test file'
+	@echo 'make manual  docs/options.md and the manual pages, from the table of options and docs/man/*.md'
 	@echo 'make pytest  the tests alone; TESTS="PATH -k WORD" for some of them'
 	@echo 'make pytest-debian  tests with the packages of the distribution; DEBIAN_TESTS=tests for all (13 minutes)'
 	@echo 'make venv    install gtunnel for development into $(VENV)'
@@ -40,6 +41,9 @@ check: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/check_layout.py
+
+manual:
+	@$(PYTHON) tools/make-manual
 
 pytest: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(TESTS)

@@ -197,8 +197,7 @@ SERVICE_IDENT = Single(
     help="name that syslog shows for the process",
     topic=Topic.LOG,
     more=(
-        "Before the first section, this names the process for syslog; in a section the same option names the "
-        "service."
+        "Before the first section, this names the process for syslog; in a section the same option names the service."
     ),
 )
 SETGID = Single[str | None](
@@ -210,8 +209,8 @@ SETGID = Single[str | None](
     help="group to run as once everything is open",
     topic=Topic.PROCESS,
     more=(
-        "A name that exists on this machine, or a number. Without it, setuid alone also takes on the groups of that "
-        "user."
+        "A name that exists on this machine, or a number. All other groups are given up. Without it, `setuid` "
+        "brings the user's own group."
     ),
 )
 SETUID = Single[str | None](
@@ -223,9 +222,9 @@ SETUID = Single[str | None](
     help="user to run as once everything is open",
     topic=Topic.PROCESS,
     more=(
-        "A name that exists on this machine, or a number. Files are read and ports bound before as root; a reload "
-        "happens as this user, who then needs to be able to read what changed. Transparency keeps the one "
-        "capability that it needs, CAP_NET_ADMIN."
+        "A name that exists on this machine, or a number. Files are read and ports bound before, as root; a reload "
+        "happens as this user, who then has to be able to read what changed. Not together with `transparent = "
+        "source`, `transparent = both` or `captureLocal = yes`, which need root's rights for each connection."
     ),
 )
 SYSLOG = Single(

@@ -152,8 +152,7 @@ RND_OVERWRITE = Single(
     default_text="yes",
     topic=Topic.LIBRARY,
     more=(
-        "So that the same seed is never used twice. Only regular files are written to, never through a symbolic "
-        "link."
+        "So that the same seed is never used twice. Only regular files are written to, never through a symbolic link."
     ),
 )
 ENGINE_ID = Single[str | None](

@@ -149,7 +149,9 @@ SERVICE_NAME = Single[str | None](
     metavar="NAME",
     help="name of the service in the log instead of its section's",
     topic=Topic.LOG,
-    more="For logs that other programs read. The name in brackets still is what the option sni of others means.",
+    more=(
+        "For logs that other programs read. For the option sni of other services, the name in brackets is what counts."
+    ),
 )
 SOCKET = Repeated(
     name="socket",
@@ -175,10 +177,7 @@ TIMEOUT_BUSY = Single(
     help="how long a step of a negotiation may take",
     default_text="300 seconds",
     topic=Topic.SERVICE,
-    more=(
-        "For each step that a peer has to take in a negotiation, and for a TLS handshake as a whole. 0 gives no "
-        "time at all."
-    ),
+    more="For each step that a peer has to take in a negotiation, and for a TLS handshake as a whole.",
 )
 TIMEOUT_CLOSE = Single(
     name="TIMEOUTclose",
@@ -236,10 +235,11 @@ TRANSPARENT = Single(
         "`transparent = source` connects to the target from the client's own address, so that its logs show who it "
         "was; `transparent = destination` connects to the address that the client was going to before the firewall "
         "sent the connection here (TPROXY, REDIRECT or DNAT), and there is no `connect`; `transparent = both` does "
-        "both. `yes` and `no` mean source and none. All but REDIRECT and DNAT need CAP_NET_ADMIN, and firewall and "
-        "routing that lead packets here: `gtunnel netsetup apply` sets them up from this file. A connection to the "
-        "listener itself, or one of gtunnel's own that a rule caught, is refused, as it would loop. With "
-        "`transparent = both` the client's port is not kept, only its address."
+        "both. `yes` and `no` mean source and none. `transparent = source` and `transparent = both` need root "
+        "(CAP_NET_ADMIN). Firewall and routing have to lead packets here: `gtunnel netsetup apply` sets them up "
+        "from this file. A connection to the listener itself, or one of gtunnel's own that a rule caught, is "
+        "refused, as it would loop. With `transparent = both` the client's port is not kept, only its address; the "
+        "target has to be of the same address family as the client."
     ),
 )
 

@@ -65,8 +65,8 @@ SESSION_CACHE_SIZE = Single(
     default_text="1000",
     topic=Topic.SESSIONS,
     more=(
-        "Of a server, for clients that take no tickets; of a client, for the servers that it connects to. When it "
-        "is full the oldest goes. 0 means 65536."
+        "Of a server, for clients that take no tickets; of a client, for the servers that it connects to. When "
+        "there is no room, a session that would end soon goes. 0 means 65536, which is the most."
     ),
 )
 SESSION_CACHE_TIMEOUT = Single(
@@ -112,10 +112,11 @@ SESSIOND = Single[SessionServer | None](
     topic=Topic.SESSIONS,
     more=(
         "So that several gateways behind a load balancer resume each other's sessions; server mode. `sessiond = "
-        "192.0.2.7:54321` speaks the protocol of the sessiond daemon (UDP), `sessiond = redis://192.0.2.7:6379/0` "
-        "that of redis; a redis URL may have `USER:PASSWORD@`, and rediss:// encrypts. Tickets are off then. "
-        "Whoever can read the sessions can decrypt connections: keep that server in a network of your own. One that "
-        "does not answer costs full handshakes, nothing more."
+        "192.0.2.7:54321` speaks the protocol of the sessiond daemon (UDP), which has room for sessions up to 512 "
+        "bytes, so for none with a client's certificate; `sessiond = redis://192.0.2.7:6379/0` speaks that of "
+        "redis; a redis URL may have `USER:PASSWORD@`, and rediss:// encrypts. Tickets are off then. Whoever can "
+        "read the sessions can decrypt connections: keep that server in a network of your own. One that does not "
+        "answer costs full handshakes, nothing more."
     ),
     needs=SHARED_OPENSSL,
 )

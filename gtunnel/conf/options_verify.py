@@ -9,7 +9,7 @@ written; that is how stunnel 5.68 behaves (tests/gtunnel/conf/test_options_verif
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from gtunnel.conf.option import BadValueError, Repeated, Scope, Single, Topic
+from gtunnel.conf.option import SHARED_OPENSSL, BadValueError, Repeated, Scope, Single, Topic
 from gtunnel.conf.parsers import host, ip_address, path, text_of, yes_no
 
 # A mailbox has at most 64 + 1 + 255 bytes (RFC 5321, 4.5.3.1).
@@ -94,6 +94,12 @@ CA_ENGINE = Repeated(
     metavar="ID",
     help="certificate to trust that the service's engine keeps; several lines for several",
     since="stunnel 5.42",
+    topic=Topic.VERIFICATION,
+    more=(
+        "Such as `CAengine = pkcs11:token=trust;object=ca`. The engine is the one that `engineId` or `engineNum` "
+        "names, or else the first. It has to be named by `engine` before the first section."
+    ),
+    needs=SHARED_OPENSSL,
 )
 CA_STORE = Single[str | None](
     name="CAstore",

@@ -1,15 +1,22 @@
 """Markdown of a small kind into a manual page (man(7)): what `tools/make-manual` writes docs/man with.
 
-    # NAME(8) - for the title line     paragraphs, `code`, **bold**, [text](link)
-    ## SECTION                         - an item of a list
-    ### Subsection                     four blanks and a line as it stands
-    #### an item with a heading: its paragraphs are indented, up to the next heading
+Its first line is `# NAME(8) - MANUAL`. `##` begins a section, `###` a part of one, `####` an item with a heading, whose
+paragraphs are indented up to the next heading. `- ` begins an item of a list, four blanks a line that stays as it is.
+Within paragraphs there are `code`, **bold** and [text](link), of which the page has the text.
 """
 
 import re
 from collections.abc import Iterator
+from textwrap import TextWrapper
 
+# groff(7): what stands for itself in a terminal and in what is copied from it.
+_ESCAPES = str.maketrans({"\\": "\\e", "-": "\\-", "'": "\\(aq", "^": "\\(ha", "~": "\\(ti", "`": "\\(ga"})
 _INLINE = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<bold>.+?)\*\*|\[(?P<text>[^]]+)\]\([^)]*\)")
+
+# Values such as lists of ciphers, which would not fit a line.
+_LIST = re.compile(r"\S{40,}")
+# A page's source is read, too: 78 columns, and nothing inside of a word is a place to break at.
+_WRAP = TextWrapper(width=78, break_long_words=False, break_on_hyphens=False).wrap
 
 
 def page(markdown: str, *, date: str, source: str) -> str:
@@ -22,7 +29,9 @@ def page(markdown: str, *, date: str, source: str) -> str:
     head = [
         '.\\" Made by tools/make-manual: change its sources instead.',
         f'.TH "{_escape(name.upper())}" {section} {date} "{source}" "{manual}"',
+        # No hyphens that nobody wrote, and no gaps to fill a line with.
         ".nh",
+        ".ad l",
     ]
     return "\n".join([*head, *_body(_blocks(lines[1:]))]) + "\n"
 
@@ -84,7 +93,8 @@ def _body(blocks: Iterator[list[str]]) -> Iterator[str]:
 def _text(lines: list[str]) -> str:
     """A paragraph, a sentence to a line, as manual pages have it."""
     text = " ".join(line.strip() for line in lines)
-    return "\n".join(_line(_inline(sentence)) for sentence in re.split(r"(?<=[.?!:;]) +(?=\S)", text))
+    sentences = re.split(r"(?<=[.?!:;]) +(?=\S)", _inline(text))
+    return "\n".join(_line(line) for sentence in sentences for line in _WRAP(sentence))
 
 
 def _inline(text: str) -> str:
@@ -98,8 +108,8 @@ def _inline(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """Hyphens are minus signs: what is copied from the page into a file has to be what it was."""
-    return text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("^", "\\(ha").replace("~", "\\(ti")
+    """Hyphens are minus signs: what is copied from the page into a file has to be what it was. Long lists may break."""
+    return _LIST.sub(lambda match: match[0].replace(":", ":\\:"), text.translate(_ESCAPES))
 
 
 def _line(text: str) -> str:
