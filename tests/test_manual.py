@@ -60,9 +60,10 @@ def test_the_examples_are_configurations(example: str) -> None:
 def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     """A parser and those of its subcommands."""
     yield parser
-    for action in parser._subparsers._group_actions if parser._subparsers else ():
-        for sub in (action.choices or {}).values():  # type: ignore[union-attr]
-            yield from parsers(sub)
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                yield from parsers(sub)
 
 
 @pytest.mark.parametrize("name", SUBCOMMANDS)
