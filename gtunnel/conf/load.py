@@ -1,11 +1,14 @@
 """Loading a configuration: the entrance of this floor. Everything raises `ConfigError`, and nothing else."""
 
+from collections.abc import Iterator
+
 from gtunnel.conf import options_global, sources
 from gtunnel.conf.build import build_configuration, build_service
 from gtunnel.conf.conflicts import check_services
 from gtunnel.conf.errors import ConfigError, Problem
-from gtunnel.conf.options_service import ACCEPT
-from gtunnel.conf.options_tls import CERT, KEY
+from gtunnel.conf.options_service import ACCEPT, CLIENT
+from gtunnel.conf.options_sessions import SESSIOND, TICKET_SECRETS
+from gtunnel.conf.options_tls import CERT, KEY, PSK_IDENTITY
 from gtunnel.conf.reader import Outline, read
 from gtunnel.conf.rules import Draft, check_service
 from gtunnel.conf.settings import Configuration, Place, ServiceSettings
@@ -46,7 +49,7 @@ def parse_text(text: str | bytes, file: str = "<text>") -> Configuration:
         problems += found
         if not found and not section.broken:
             services.append(build_service(section, draft.statements, log))
-            _note_unused_key(outline, draft)
+            outline.notes.extend(_unused(draft))
     built = {service.section for service in services}
     problems += check_services(services, {section.name for section in outline.sections} - built)
     if not outline.sections and not problems:
@@ -56,10 +59,18 @@ def parse_text(text: str | bytes, file: str = "<text>") -> Configuration:
     return build_configuration(outline, tuple(services))
 
 
-def _note_unused_key(outline: Outline, draft: Draft) -> None:
-    key = draft.statements.last(KEY)
-    if key is not None and draft.statements.one(CERT) is None:
-        outline.notes.append(f"{key.place}: option 'key' has no effect without cert")
+def _unused(draft: Draft) -> Iterator[str]:
+    """Notes on lines that have no effect in this service: stunnel takes them as well."""
+    statements = draft.statements
+    key = statements.last(KEY)
+    if key is not None and statements.one(CERT) is None:
+        yield f"{key.place}: option 'key' has no effect without cert"
+    client = statements.one(CLIENT)
+    for option in (*TICKET_SECRETS, SESSIOND) if client else (PSK_IDENTITY,):
+        line = statements.own(option)
+        if line is not None:
+            mode = "client" if client else "server"
+            yield f"{line.place}: option '{option.name}' has no effect in {mode} mode"
 
 
 def _inetd_mode(outline: Outline) -> Problem:

@@ -222,3 +222,23 @@ def test_a_big_configuration_is_read_in_time() -> None:
         f"[s{n}]\naccept = 10.0.{n % 250}.{n // 250}:80\n" for n in range(5000)
     )
     assert len(parse_text(text).services) == 5000
+
+
+SECRETS = f"ticketKeySecret = {'0' * 32}\nticketMacSecret = {'0' * 32}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (CLIENT + SECRETS, "'ticketKeySecret' has no effect in client mode"),
+        (CLIENT + SECRETS, "'ticketMacSecret' has no effect in client mode"),
+        (CLIENT + "sessiond = host:1", "'sessiond' has no effect in client mode"),
+        (SERVER + "PSKidentity = me", "'PSKidentity' has no effect in server mode"),
+    ],
+)
+def test_what_has_no_effect_is_noted(text: str, note: str) -> None:
+    assert any(note in one for one in parse_text(text).notes)
+
+
+def test_a_default_for_all_services_is_not() -> None:
+    assert parse_text("sessiond = host:1\nPSKidentity = me\n" + CLIENT + SERVER).notes == ()
