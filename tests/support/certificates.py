@@ -54,22 +54,38 @@ class Wish:
     expired: bool = False
     future: bool = False
     algorithm: str = "ec"  # or "rsa", or "weak" (RSA with 1024 bits)
+    purposes: Sequence[x509.ObjectIdentifier] | None = None  # what it may be used for; None: as `client` and `both` say
+    signing: bool = True  # whether its key may sign
+    odd: bool = False  # with a critical extension that nobody knows
 
 
 class Authority:
     """A certificate authority. `ca_file` is its certificate, for CAfile and trust stores.
 
     With an `issuer` it is an intermediate one, whose issuer's certificate comes along in the chains.
+    `limits` are more extensions of its certificate; `ca` is false for one that must not issue anything, and does.
     """
 
-    def __init__(self, directory: Path, name: str, issuer: "Authority | None" = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        issuer: "Authority | None" = None,
+        *,
+        expired: bool = False,
+        ca: bool = True,
+        path_length: int | None = None,
+        limits: Sequence[x509.ExtensionType] = (),
+    ) -> None:
         self._directory = directory
         self._name = name
         self._issuer = issuer
         self._key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_name(name), _name(issuer._name if issuer else name), self._key, expired=False)
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        builder = builder.add_extension(_key_usage(ca=True), critical=True)
+        builder = _builder(_name(name), _name(issuer._name if issuer else name), self._key, expired=expired)
+        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
+        builder = builder.add_extension(_key_usage(ca=ca), critical=True)
+        for limit in limits:
+            builder = builder.add_extension(limit, critical=True)
         identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         builder = builder.add_extension(identifier, critical=False)
         if issuer is not None:
@@ -80,14 +96,36 @@ class Authority:
         self._issued = 0
         self._lists = 0
 
-    def issue(self, wish: Wish) -> Identity:
-        """Make a key and a certificate for it."""
+    def issue(self, wish: Wish, forger: "Authority | None" = None) -> Identity:
+        """Make a key and a certificate for it. A `forger` signs it in our name."""
         key = _new_key(wish.algorithm)
         builder = _leaf(wish, _name(self._name), key)
-        certificate = builder.add_extension(_issued_by(self._key), critical=False).sign(self._key, hashes.SHA256())
+        builder = builder.add_extension(_issued_by(self._key), critical=False)
+        certificate = builder.sign((forger or self)._key, hashes.SHA256())
         self._issued += 1
         stem = self._directory / f"{self._name}-{self._issued}-{wish.algorithm}"
         return _write(stem, certificate, key, self._chain)
+
+    def issue_by_hand(self, *options: str) -> Identity:
+        """A certificate as openssl(1) makes it with these options of `openssl x509 -req`, for localhost."""
+        self._issued += 1
+        stem = self._directory / f"{self._name}-{self._issued}-by-hand"
+        key, request, cert = (stem.with_name(f"{stem.name}.{kind}") for kind in ("key.pem", "csr", "crt"))
+        secret = stem.with_name(f"{stem.name}.ca-key.pem")
+        secret.touch(mode=0o600)
+        secret.write_bytes(_pkcs8(self._key))
+        openssl = needs.program("openssl")
+        new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost"]
+        by = ["-CA", str(self.ca_file), "-CAkey", str(secret), "-CAcreateserial", "-days", "30", *options]
+        for argv in (
+            [openssl, "req", "-new", *new, "-keyout", str(key), "-out", str(request)],
+            [openssl, "x509", "-req", "-in", str(request), "-out", str(cert), *by],
+        ):
+            subprocess.run(argv, check=True, capture_output=True)
+        certificate = x509.load_pem_x509_certificate(cert.read_bytes())
+        found = serialization.load_pem_private_key(key.read_bytes(), None)
+        assert isinstance(found, ec.EllipticCurvePrivateKey)
+        return _write(stem, certificate, found, self._chain)
 
     def revocations(self, *revoked: x509.Certificate, start: int = -1, end: int = 30) -> bytes:
         """A revocation list in PEM. `start` and `end` say in how many days it begins and ceases to hold."""
@@ -203,11 +241,17 @@ def _builder(
 def _leaf(wish: Wish, issuer: x509.Name, key: Key) -> x509.CertificateBuilder:
     builder = _builder(_name(wish.name), issuer, key, expired=wish.expired, future=wish.future)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_key_usage(ca=False), critical=True)
+    builder = builder.add_extension(_key_usage(ca=False, signing=wish.signing), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH] if wish.client or wish.both else []
     usages += [ExtendedKeyUsageOID.SERVER_AUTH] if not wish.client else []
-    builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+    if wish.purposes is not None:
+        usages = list(wish.purposes)
+    if usages:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+    if wish.odd:
+        odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+        builder = builder.add_extension(odd, critical=True)
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in wish.dns]
     names += [x509.IPAddress(ipaddress.ip_address(address)) for address in wish.ips]
     names += [x509.RFC822Name(email) for email in wish.emails]
@@ -218,9 +262,9 @@ def _issued_by(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
 
 
-def _key_usage(*, ca: bool) -> x509.KeyUsage:
+def _key_usage(*, ca: bool, signing: bool = True) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=True,
+        digital_signature=signing,
         content_commitment=False,
         key_encipherment=not ca,
         data_encipherment=False,
@@ -236,10 +280,14 @@ def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _write(stem: Path, certificate: x509.Certificate, key: Key, chain: bytes) -> Identity:
-    secret = key.private_bytes(
+def _pkcs8(key: Key) -> bytes:
+    return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def _write(stem: Path, certificate: x509.Certificate, key: Key, chain: bytes) -> Identity:
+    secret = _pkcs8(key)
     files = {
         "cert": _pem(certificate) + chain,
         "key": secret,

@@ -11,6 +11,8 @@ from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
 from OpenSSL.crypto import X509
 
+from gtunnel.tls.openssl.binding import clear_errors
+
 # x509_vfy.h: what is wrong is none of OpenSSL's reasons.
 APPLICATION_VERIFICATION = 50
 OK = 0
@@ -37,6 +39,10 @@ def set_verify(context: SSL.Context, mode: int, decide: Decision) -> None:
         error = OK if ok else lib.X509_STORE_CTX_get_error(store)
         go_on, stands = decide(connection, wrapped, error, lib.X509_STORE_CTX_get_error_depth(store))
         lib.X509_STORE_CTX_set_error(store, stands)
+        if go_on:
+            # What is wrong with a signature stands in the thread's error queue, and as a server OpenSSL leaves it
+            # there: the next operation of any connection that has to wait would seem to have failed.
+            clear_errors()
         return int(go_on)
 
     callback = ffi.callback("int(int, X509_STORE_CTX *)", verify, error=0)

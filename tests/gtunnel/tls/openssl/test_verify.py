@@ -1,12 +1,13 @@
 """The verification callback has a say in what stays of an error."""
 
+import pytest
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.openssl.verify import OK, set_verify, verify_result
-from tests.gtunnel.tls.pairs import Meeting, client, presenting
-from tests.support.certificates import Identity, Pki
+from tests.gtunnel.tls.pairs import Meeting, client, met, presenting, read, server
+from tests.support.certificates import Identity, Pki, Wish
 
 Seen = list[tuple[int, int]]
 
@@ -44,3 +45,16 @@ def test_an_error_that_is_forgiven_does_not_stay(pki: Pki) -> None:
 def test_who_is_refused_is_refused(pki: Pki) -> None:
     meeting, _, _ = meet(pki, (False, 50), pki.client)
     assert "certificate verify failed" in meeting.error(meeting.server)
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+@pytest.mark.parametrize("cut", [1, 65536])
+def test_a_forged_signature_that_is_let_pass_harms_no_connection(pki: Pki, version: str, cut: int) -> None:
+    forged = pki.authority.issue(Wish(name="alice", client=True), pki.stranger)
+    lines = (*presenting(pki.server), "requireCert = yes", f"CAfile = {pki.ca}", f"sslVersion = {version}")
+    bystander = met(client(), server(*presenting(pki.server)))
+    meeting = met(client(*presenting(forged)), server(*lines), cut)
+    # Both have nothing to read, and have to wait: that is no failure.
+    for engine in (bystander.server, meeting.server):
+        assert read(engine) == b""
+        assert not engine.ended
