@@ -8,10 +8,11 @@ them, or an old one, is let pass, since what works with stunnel shall work.
 from functools import partial
 
 from OpenSSL import SSL
+from OpenSSL.crypto import X509
 
 from gtunnel.conf.settings import VerificationSettings
 from gtunnel.tls.errors import TlsSetupError, openssl_reason
-from gtunnel.tls.openssl import stores
+from gtunnel.tls.openssl import binding, stores
 from gtunnel.tls.setup import check_directory, read_file, take_all
 from gtunnel.tls.site import Site
 
@@ -30,6 +31,15 @@ def set_revocation(context: SSL.Context, settings: VerificationSettings, site: S
 def passes(error: int, depth: int) -> bool:
     """Whether an error of verification is only about a missing or unusable list for an issuer's certificate."""
     return depth > 0 and error in stores.CRL_TROUBLE
+
+
+def is_uncovered(settings: VerificationSettings, certificate: X509) -> bool:
+    """Whether no list can cover a peer's certificate that nothing stands above: it signed itself.
+
+    OpenSSL 4 lets it pass without a look.
+    """
+    lists = settings.crl_file is not None or settings.crl_path is not None
+    return lists and settings.convincing and binding.is_self_issued(certificate)
 
 
 def _load_file(context: SSL.Context, file: str | None, site: Site) -> None:

@@ -24,11 +24,11 @@ from gtunnel.events import Level
 from gtunnel.tls import caengine, pem
 from gtunnel.tls.castore import store_files, store_path
 from gtunnel.tls.errors import TlsSetupError
-from gtunnel.tls.openssl import binding
+from gtunnel.tls.openssl import binding, stores
 from gtunnel.tls.openssl.verify import APPLICATION_VERIFICATION, OK, Decision
 from gtunnel.tls.reasons import explanation, mismatch, name_text
 from gtunnel.tls.renegotiation import Renegotiation
-from gtunnel.tls.revocation import passes
+from gtunnel.tls.revocation import is_uncovered, passes
 from gtunnel.tls.site import Site
 
 # OpenSSL's errors (x509_vfy.h) that only say that the chain leads nowhere: no reproach to a certificate that is
@@ -52,6 +52,8 @@ class Verdicts:
     rejected: str = ""
     # The first error that was found; 0 for none.
     error: int = OK
+    # Whether a certificate above the peer's own was looked at: OpenSSL begins with the highest.
+    issued: bool = False
     # Whether there was a pre-shared key to use: one of the name that the client gave, or our own.
     shared_key: bool = False
     renegotiation: Renegotiation = field(default_factory=Renegotiation)
@@ -75,6 +77,9 @@ def decision(settings: VerificationSettings, *, tolerant: bool = False) -> Decis
         verdicts = connection.get_app_data()
         if not isinstance(verdicts, Verdicts):
             return False, error or APPLICATION_VERIFICATION
+        verdicts.issued |= depth > 0
+        if not error and not verdicts.issued and is_uncovered(settings, certificate):
+            error = stores.UNABLE_TO_GET_CRL
         # Who is to be redirected anyway is not judged any further.
         if not verdicts.error:
             try:

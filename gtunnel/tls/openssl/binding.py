@@ -97,6 +97,12 @@ def subject(certificate: X509) -> list[tuple[str, str]]:
     return _entries(lib.X509_get_subject_name(certificate._x509))
 
 
+def is_self_issued(certificate: X509) -> bool:
+    """Whether a certificate names its own subject as its issuer."""
+    raw = certificate._x509
+    return bool(lib.X509_NAME_cmp(lib.X509_get_subject_name(raw), lib.X509_get_issuer_name(raw)) == 0)
+
+
 def issuer(certificate: X509) -> list[tuple[str, str]]:
     """The issuer's name, as `subject`."""
     return _entries(lib.X509_get_issuer_name(certificate._x509))

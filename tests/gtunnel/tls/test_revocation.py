@@ -60,3 +60,19 @@ def test_only_missing_lists_of_issuers_are_let_pass() -> None:
     assert not passes(stores.UNABLE_TO_GET_CRL, 0)
     assert not passes(stores.REVOKED, 1)
     assert not passes(0, 1)
+
+
+def test_an_issuer_of_the_same_name_is_another(pki: Pki, tmp_path: Path) -> None:
+    lists = tmp_path / "crl.pem"
+    lists.write_bytes(pki.authority.revocations())
+    twin = pki.authority.issue(Wish(name="good"))
+    met(client(f"CAfile = {pki.ca}", "verifyChain = yes", f"CRLfile = {lists}"), server(*presenting(twin)))
+
+
+def test_no_list_covers_who_signed_himself(pki: Pki, tmp_path: Path) -> None:
+    lists = tmp_path / "crl.pem"
+    lists.write_bytes(pki.authority.revocations())
+    engine = client(f"CAfile = {pki.self_signed.cert}", "verifyPeer = yes", f"CRLfile = {lists}")
+    meeting = Meeting(engine, server(*presenting(pki.self_signed))).shake()
+    assert "certificate verify failed" in meeting.error(meeting.client)
+    assert any("unable to get certificate CRL" in line for line in verdicts(engine))

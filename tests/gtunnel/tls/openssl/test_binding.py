@@ -75,3 +75,8 @@ def test_a_new_session_is_not_a_reused_one(pki: Pki) -> None:
 
 def test_a_subject_in_the_certificate_s_order(pki: Pki) -> None:
     assert binding.subject(X509.from_cryptography(pki.client.certificate)) == [("CN", "alice")]
+
+
+def test_who_names_himself_as_issuer(pki: Pki) -> None:
+    assert binding.is_self_issued(X509.from_cryptography(pki.self_signed.certificate))
+    assert not binding.is_self_issued(X509.from_cryptography(pki.server.certificate))
