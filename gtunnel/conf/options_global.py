@@ -19,8 +19,8 @@ MAX_WORKERS = 256
 # Linux takes 32 bits (RTA_TABLE); 0 is "unspecified", 253 to 255 are default, main and local (rt_tables).
 MAX_TABLE = 2**32 - 1
 RESERVED_TABLES = (253, 254, 255)
-# Three rules have to stand before the main table's, whose priority is 32766 (ip-rule(8)).
-MAX_PRIORITY = 32763
+# Four priorities have to stand before the main table's, whose priority is 32766 (ip-rule(8)).
+MAX_PRIORITY = 32762
 MAX_MARK = 2**32 - 1
 DEFAULT_MARK_MASK = 0xFF
 # divert, own, local: see NetSettings.
@@ -94,9 +94,10 @@ CHROOT = Single[str | None](
     help="confine the process to this directory",
     topic=Topic.PROCESS,
     more=(
-        "Everything that is opened at the start (certificates, keys, `CAfile`, listening sockets) is read before, "
-        "outside of the jail; `output`, `pid`, `CApath`, `CRLpath`, and whatever a reload reads have to be there "
-        "inside, under the same names seen from the jail. Syslog is connected to before. A reload cannot change it."
+        "What the start reads (certificates, keys, `CAfile`) and binds comes from outside of the jail. `output` and "
+        "`pid` are made inside; `CApath` and `CRLpath` are looked into while connections are served, so inside as "
+        "well; and so is whatever a reload reads, by the same names as seen from the jail. Syslog is connected to "
+        "before. A reload cannot change it."
     ),
 )
 DEBUG = Single(
@@ -139,8 +140,8 @@ LOG = Single(
     help="what opening the log file does to its old content",
     topic=Topic.LOG,
     more=(
-        "Applies when the file is opened at start, and when a reload opens it; reopening on SIGUSR1 after a "
-        "rotation never loses what another process wrote."
+        "`log = overwrite` empties the file when it is opened: at the start, on a reload, and when SIGUSR1 asks for "
+        "it. `log = append` never removes anything."
     ),
 )
 OUTPUT = Single[str | None](
@@ -152,8 +153,8 @@ OUTPUT = Single[str | None](
     help="file that the log is written to",
     topic=Topic.LOG,
     more=(
-        "All processes append to it, whole lines. It is opened after chroot, as root, and made with mode 0640. "
-        "After renaming it, send SIGUSR1."
+        "All processes append to it, whole lines. It is opened after chroot, by whoever starts gtunnel, and made "
+        "with mode 0640. After renaming it (logrotate), send SIGUSR1."
     ),
 )
 PID = Single[str | None](
@@ -308,13 +309,13 @@ NET_PRIORITY = Single(
     parse=integer(1, MAX_PRIORITY, "Illegal rule priority"),
     default=5000,
     metavar="NUMBER",
-    help="priority of the first of netsetup's three ip rules",
+    help="priority of the first of netsetup's ip rules",
     since="gtunnel 0.1",
     default_text="5000",
     topic=Topic.TRANSPARENCY,
     more=(
-        "The rules stand at this priority and the next ones, before the main table's rule at 32766; so 1 to 32763. "
-        "Rules of a VPN or of several uplinks that should count first need smaller numbers."
+        "The rules stand at this priority and the three after it, which have to come before the main table's at "
+        "32766; so 1 to 32762. Rules of others that should count first, such as a VPN's, need smaller numbers."
     ),
 )
 

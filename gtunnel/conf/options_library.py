@@ -81,8 +81,8 @@ FIPS = Single(
     topic=Topic.LIBRARY,
     more=(
         "`fips = yes` needs OpenSSL's FIPS provider, installed and configured; where there is none, gtunnel refuses "
-        "to start. Algorithms that it has not got are then unknown. `fips = no` asks for nothing and works "
-        "everywhere."
+        "to start. Algorithms that it has not got are then unknown. `fips = no` asks for nothing, and works with "
+        "every build."
     ),
     needs=SHARED_OPENSSL,
 )

@@ -18,9 +18,10 @@ ACCEPT = Repeated[Endpoint](
     more=(
         "A port number or its name in services(5); with a host, only on the addresses of that name, such as `accept "
         "= 127.0.0.1:8443` or `accept = ::1:8443`. `accept = 443` listens on all IPv4 addresses, `accept = :::443` "
-        "on all IPv6 ones (see IPV6_V6ONLY under `socket`). A value that begins with a slash is a Unix socket. Port "
-        "0 lets the kernel choose. No two services may accept at the same place. A service that serves names of "
-        "another one (`sni`) has no accept."
+        "on all IPv6 ones, and on those of IPv4 as well unless `socket = a:IPV6_V6ONLY=yes` or the system says "
+        "otherwise. A value that begins with a slash is a Unix socket. Port 0 lets the kernel choose. No two "
+        "services may accept at the same place, unless SO_BINDTODEVICE puts them on different interfaces. A service "
+        "that serves names of another one (`sni`) has no accept."
     ),
 )
 CLIENT = Single(
@@ -177,7 +178,10 @@ TIMEOUT_BUSY = Single(
     help="how long a step of a negotiation may take",
     default_text="300 seconds",
     topic=Topic.SERVICE,
-    more="For each step that a peer has to take in a negotiation, and for a TLS handshake as a whole.",
+    more=(
+        "For a TLS handshake as a whole, however its bytes come, and for each step that a peer has to take in the "
+        "negotiation of a protocol."
+    ),
 )
 TIMEOUT_CLOSE = Single(
     name="TIMEOUTclose",

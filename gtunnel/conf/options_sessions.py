@@ -80,8 +80,8 @@ SESSION_CACHE_TIMEOUT = Single(
     default_text="300 seconds",
     topic=Topic.SESSIONS,
     more=(
-        "Counted from the full handshake in which certificates were checked; whatever comes later does not prolong "
-        "it. 0 means that sessions are not resumed."
+        "Whole seconds. A client counts from the full handshake in which the server's certificate was checked, "
+        "however often the server renews the session. 0 means that sessions are not resumed."
     ),
 )
 SESSION_RESUME = Single(
@@ -111,12 +111,12 @@ SESSIOND = Single[SessionServer | None](
     secret=True,
     topic=Topic.SESSIONS,
     more=(
-        "So that several gateways behind a load balancer resume each other's sessions; server mode. `sessiond = "
-        "192.0.2.7:54321` speaks the protocol of the sessiond daemon (UDP), which has room for sessions up to 512 "
-        "bytes, so for none with a client's certificate; `sessiond = redis://192.0.2.7:6379/0` speaks that of "
-        "redis; a redis URL may have `USER:PASSWORD@`, and rediss:// encrypts. Tickets are off then. Whoever can "
-        "read the sessions can decrypt connections: keep that server in a network of your own. One that does not "
-        "answer costs full handshakes, nothing more."
+        "So that several gateways behind a load balancer resume each other's sessions. For servers; no effect in "
+        "client mode. `sessiond = 192.0.2.7:54321` speaks the protocol of the sessiond daemon (UDP), which has room "
+        "for sessions up to 512 bytes, so for none with a client's certificate; `sessiond = "
+        "redis://192.0.2.7:6379/0` speaks that of redis; a redis URL may have `USER:PASSWORD@`, and rediss:// "
+        "encrypts. Tickets are off then. Whoever can read the sessions can decrypt connections: keep that server in "
+        "a network of your own. One that does not answer costs full handshakes, nothing more."
     ),
     needs=SHARED_OPENSSL,
 )
@@ -134,7 +134,7 @@ TICKET_KEY_SECRET = Single[bytes | None](
         "16 or 32 bytes in hexadecimal, colons allowed (`openssl rand -hex 32` makes one). With both secrets the "
         "tickets of a server are good after a restart, and on all machines that have the same two. Without them, "
         "they are made anew at each start. Change them from time to time: whoever has them can decrypt recorded "
-        "connections of TLS 1.2. They stay out of the log."
+        "connections of TLS 1.2. They stay out of the log. No effect in client mode."
     ),
     needs=SHARED_OPENSSL,
 )

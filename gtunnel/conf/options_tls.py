@@ -111,10 +111,11 @@ CONFIG = Repeated(
     since="stunnel 5.0",
     topic=Topic.POLICY,
     more=(
-        "Commands of files, as that page lists them, such as `config = SignatureAlgorithms:ed25519:RSA-PSS+SHA256`. "
-        "They run after all other options of the service, in the order written. With PyPI's wheels only those run "
-        "that the bindings can do (`gtunnel -version` lists them), the others are refused. Files (Certificate, "
-        "VerifyCAFile) are refused as well: there are options for them."
+        "Commands as they stand in OpenSSL's configuration files, such as `config = "
+        "SignatureAlgorithms:ed25519:RSA-PSS+SHA256`. They run after the other options of this chapter, in the "
+        "order written, and before certificates are loaded. With PyPI's wheels only those run that the bindings can "
+        "do (`gtunnel -version` lists them), and the others are refused, naming the option to use instead if there "
+        "is one."
     ),
 )
 CURVES = Single[str | None](
@@ -144,8 +145,8 @@ KEY = Single[str | None](
     topic=Topic.IDENTITY,
     more=(
         "Keep it readable for root only: `gtunnel check` and the log warn of a key that others can read. It is read "
-        "before setuid and chroot. If it is encrypted its passphrase is asked for at the start, three times at "
-        "most, and kept for reloads. Without cert it is not looked at."
+        "before setuid and chroot. If it is encrypted, the terminal is asked for its passphrase at the start (three "
+        "tries), which reloads use again. Without `cert` it has no effect."
     ),
 )
 KEYLOG = Single[str | None](
@@ -188,7 +189,9 @@ PSK_IDENTITY = Single[str | None](
     metavar="IDENTITY",
     help="which of the pre-shared keys a client uses; the first one otherwise",
     topic=Topic.IDENTITY,
-    more="Has to be in the file that PSKsecrets names. A server takes any key of its file.",
+    more=(
+        "Has to be in the file that `PSKsecrets` names. A server takes all keys of its file, so it has no effect there."
+    ),
 )
 PSK_SECRETS = Single[str | None](
     name="PSKsecrets",
@@ -274,8 +277,8 @@ SSL_VERSION_MAX = Single(
     default_text="all",
     topic=Topic.POLICY,
     more=(
-        "One of `all`, `SSLv3`, `TLSv1`, `TLSv1.1`, `TLSv1.2` and `TLSv1.3`; `all` means the newest that OpenSSL "
-        "has. Must not be older than `sslVersionMin`."
+        "One of `all`, `SSLv3`, `TLSv1`, `TLSv1.1`, `TLSv1.2` and `TLSv1.3`, as far as OpenSSL has it; `all` means "
+        "the newest. Must not be older than `sslVersionMin`."
     ),
 )
 SSL_VERSION_MIN = Single(

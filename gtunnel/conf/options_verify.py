@@ -164,8 +164,9 @@ CRL_FILE = Single[str | None](
     topic=Topic.VERIFICATION,
     more=(
         "PEM, one or several lists. The peer's own certificate has to be covered by a list of its issuer that holds "
-        "today: none, or an expired one, and it is refused. Certificates of intermediate CAs are refused if a list "
-        "names them. Read at start; reload (or use `reloadCerts`) for newer ones."
+        "today: without one, or with an expired one, it is refused, and so is a self-signed one. Certificates of "
+        "intermediate CAs are refused if a list names them. Read at start; reload (or use `reloadCerts`) for newer "
+        "ones."
     ),
 )
 CRL_PATH = Single[str | None](

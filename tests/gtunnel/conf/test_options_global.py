@@ -124,7 +124,7 @@ def test_an_empty_pid_is_no_pid_file_and_the_last_line_counts() -> None:
     "line",
     [
         *("chroot =", "output =", "setuid = nobody-at-all", "foreground = maybe"),
-        *("netPriority = 32764", "netBackend = nftables"),
+        *("netPriority = 32763", "netBackend = nftables"),
     ],
 )
 def test_bad_values_are_told_with_their_line(line: str) -> None:
