@@ -6,6 +6,7 @@ from gtunnel.address import Endpoint, HostPort
 from gtunnel.conf import options_capture as capture
 from gtunnel.conf import options_global as process
 from gtunnel.conf import options_library as library
+from gtunnel.conf import options_net as net
 from gtunnel.conf import options_ocsp as ocsp
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
@@ -41,7 +42,7 @@ from gtunnel.conf.statements import Statements
 def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...]) -> Configuration:
     """The whole configuration, from the process' statements and the finished services."""
     statements = Statements(outline.process)
-    mark, mask = statements.one(process.NET_MARK)
+    mark, mask = statements.one(net.NET_MARK)
     return Configuration(
         file=outline.file,
         log=statements.one(process.DEBUG),
@@ -61,11 +62,11 @@ def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...])
             reload_certs=statements.one(process.RELOAD_CERTS),
         ),
         net=NetSettings(
-            backend=statements.one(process.NET_BACKEND),
+            backend=statements.one(net.NET_BACKEND),
             mark=mark,
             mask=mask,
-            table=statements.one(process.NET_TABLE),
-            priority=statements.one(process.NET_PRIORITY),
+            table=statements.one(net.NET_TABLE),
+            priority=statements.one(net.NET_PRIORITY),
         ),
         library=LibrarySettings(
             steps=tuple(

@@ -5,6 +5,7 @@ from gtunnel.conf import (
     options_global,
     options_ignored,
     options_library,
+    options_net,
     options_ocsp,
     options_pending,
     options_service,
@@ -38,6 +39,7 @@ TABLE: tuple[Row[object], ...] = tuple(
         (
             *options_global.OPTIONS,
             *options_library.OPTIONS,
+            *options_net.OPTIONS,
             *options_service.OPTIONS,
             *options_sessions.OPTIONS,
             *options_tls.OPTIONS,

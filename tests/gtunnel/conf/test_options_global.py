@@ -1,8 +1,8 @@
 import pytest
 
 from gtunnel.conf.option import BadValueError
-from gtunnel.conf.options_global import debug_level, log_settings, marks, routing_table, workers
-from gtunnel.conf.settings import Foreground, LogMode, NetBackend
+from gtunnel.conf.options_global import debug_level, log_settings, workers
+from gtunnel.conf.settings import Foreground, LogMode
 from gtunnel.events import Level
 from tests.gtunnel.conf.samples import process, reasons
 
@@ -43,52 +43,6 @@ def test_workers_are_automatic_or_counted() -> None:
             workers(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("0x1/0xff", (0x1, 0xFF)),
-        ("16", (16, 0xFF)),
-        ("0xfd", (0xFD, 0xFF)),
-        ("0x100/0xff00", (0x100, 0xFF00)),
-        ("1/3", (1, 3)),
-        ("0x40000000/0xc0000000", (0x40000000, 0xC0000000)),
-        ("0x20000000/0xe0000000", (0x20000000, 0xE0000000)),
-    ],
-)
-def test_three_marks_have_to_fit_the_mask(text: str, expected: tuple[int, int]) -> None:
-    assert marks(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "0",
-        "0xfe",
-        "0xff/0xff",
-        "1/0",
-        "1/0x5",
-        "0x100",
-        "1/0xff00",
-        "010",
-        "x",
-        "1/2/3",
-        "0x1ffffffff/0xff",
-        "0x80000000/0xc0000000",
-    ],
-)
-def test_marks_that_would_be_zero_overflow_or_leave_gaps_are_refused(text: str) -> None:
-    with pytest.raises(BadValueError, match=r"^Illegal mark"):
-        marks(text)
-
-
-def test_the_kernels_own_routing_tables_are_not_ours() -> None:
-    assert (routing_table("1"), routing_table(str(2**32 - 1))) == (1, 2**32 - 1)
-    for text in ("0", "253", "254", "255", str(2**32), "main"):
-        with pytest.raises(BadValueError, match=r"^Illegal routing table"):
-            routing_table(text)
-
-
 def test_what_nothing_is_said_about() -> None:
     settings = process()
     assert settings.output.foreground is Foreground.NO
@@ -96,14 +50,12 @@ def test_what_nothing_is_said_about() -> None:
     assert settings.output.ident == "stunnel"
     assert settings.process.pid_file is None
     assert settings.process.workers is None
-    assert (settings.net.mark, settings.net.mask, settings.net.table, settings.net.priority) == (1, 0xFF, 100, 5000)
 
 
 def test_what_is_said() -> None:
     settings = process(
         *("chroot = /jail", "setuid = root", "setgid = 0", "pid = /run/p", "output = /log", "log = Overwrite"),
         *("syslog = no", "foreground = quiet", "service = mail", "debug = local0.7", "workers = 3"),
-        *("netBackend = iptables", "netMark = 0x10/0xf0", "netTable = 7", "netPriority = 9"),
     )
     assert (settings.process.chroot, settings.process.user, settings.process.group) == ("/jail", "root", "0")
     assert (settings.process.pid_file, settings.process.workers) == ("/run/p", 3)
@@ -111,8 +63,6 @@ def test_what_is_said() -> None:
     assert (settings.output.ident, settings.output.foreground) == ("mail", Foreground.QUIET)
     assert (settings.log.facility, settings.log.level) == ("local0", Level.DEBUG)
     assert settings.services[0].log == settings.log
-    assert (settings.net.backend, settings.net.mark, settings.net.own_mark) == (NetBackend.IPTABLES, 0x10, 0x20)
-    assert (settings.net.table, settings.net.priority) == (7, 9)
 
 
 def test_an_empty_pid_is_no_pid_file_and_the_last_line_counts() -> None:
@@ -124,7 +74,6 @@ def test_an_empty_pid_is_no_pid_file_and_the_last_line_counts() -> None:
     "line",
     [
         *("chroot =", "output =", "setuid = nobody-at-all", "foreground = maybe"),
-        *("netPriority = 32763", "netBackend = nftables"),
     ],
 )
 def test_bad_values_are_told_with_their_line(line: str) -> None:
