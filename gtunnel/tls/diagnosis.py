@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gtunnel.conf.settings import ServiceSettings, TlsVersion
-from gtunnel.tls.hello import ClientHello
+from gtunnel.tls.hello import TLS1_2, ClientHello
 from gtunnel.tls.openssl import binding
 
 _ALERT: Final = "alert "
@@ -35,6 +35,8 @@ _GROUPS: Final = {
     4589: "SecP384r1MLKEM1024",
 }
 _HTTP: Final = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"PRI ")
+# SOCKS 5 and 4: the first bytes of a client's hello, which may be shorter than a TLS record's header.
+SOCKS: Final = (b"\x05", b"\x04\x01")
 # What a peer that speaks no TLS says first, and what that is.
 _CLIENT_WORDS: Final = (
     *((word, "peer spoke plain HTTP on a TLS port") for word in _HTTP),
@@ -45,8 +47,8 @@ _CLIENT_WORDS: Final = (
     (b"EHLO", "peer spoke plain SMTP on a TLS port"),
     (b"HELO", "peer spoke plain SMTP on a TLS port"),
     (b"\x00\x00\x00\x08\x04\xd2\x16\x2f", "peer asks for TLS in PostgreSQL's way"),
-    (b"\x05", "peer spoke SOCKS 5 on a TLS port"),
-    (b"\x04\x01", "peer spoke SOCKS 4 on a TLS port"),
+    (SOCKS[0], "peer spoke SOCKS 5 on a TLS port"),
+    (SOCKS[1], "peer spoke SOCKS 4 on a TLS port"),
     (b"\x03\x00", "peer spoke RDP on a TLS port"),
 )
 _SERVER_WORDS: Final = (
@@ -172,7 +174,10 @@ def _group_names(hello: ClientHello) -> str:
     return _listed([_GROUPS.get(number, f"{number:#06x}") for number in hello.groups if not _is_marker(number)])
 
 
-def _signatures(_: Scene) -> str:
+def _signatures(scene: Scene) -> str:
+    if scene.hello is not None and scene.hello.newest < TLS1_2:
+        # Older versions sign with SHA-1 and MD5, which is as far as OpenSSL 3.0 comes in refusing them.
+        return _versions(scene)
     return "peer accepts no signature that our certificate's key can make"
 
 

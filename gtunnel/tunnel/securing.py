@@ -13,9 +13,9 @@ from gtunnel.net.legs import PlainLeg, Scratch, TlsLeg
 from gtunnel.net.names import Target
 from gtunnel.net.responders import Manner, Responders
 from gtunnel.net.waiting import Wakeup
-from gtunnel.tls.diagnosis import Scene, explain
+from gtunnel.tls.diagnosis import SOCKS, Scene, explain
 from gtunnel.tls.errors import HandshakeError
-from gtunnel.tls.hello import HelloReader
+from gtunnel.tls.hello import RECORD_HEADER, HelloReader
 from gtunnel.tunnel import narration
 from gtunnel.tunnel.resumption import Remembered
 from gtunnel.tunnel.revocation import RevokedError, inquire
@@ -76,7 +76,7 @@ def accept(service: Service, plain: PlainLeg, reader: HelloReader, tools: Tools,
     hello = None if resumption is None else reader.hello()
     with nullcontext() if resumption is None else resumption.offered(hello, tools.log):
         engine = service.tls.engine()
-        engine.feed(reader.received)
+        engine.feed(_decidable(reader.received))
         secured = Secured(leg=TlsLeg(plain, engine, tools.scratch, tools.wakeup))
         _Handshake(service, secured, reader, tools).take(seconds)
     if resumption is not None:
@@ -144,6 +144,11 @@ class _Handshake:
             self._secured.unconvincing = not verdict.accepted
 
         return convince
+
+
+def _decidable(received: bytes) -> bytes:
+    """What OpenSSL is to judge. A SOCKS client waits after three bytes for an answer, and OpenSSL for five bytes."""
+    return received.ljust(RECORD_HEADER, b"\0") if received.startswith(SOCKS) else received
 
 
 def _warn_of_no_key(service: Service, log: Log) -> None:
