@@ -80,6 +80,12 @@ def test_versions(lines: tuple[str, ...], newest: int, told: str) -> None:
     assert explain(reason, scene(*lines, hello=offering(newest=newest))) == told
 
 
+def test_an_old_version_whose_signatures_are_too_weak() -> None:
+    reason = "SSL_accept: SSL routines::no suitable signature algorithm"
+    assert explain(reason, scene(hello=offering(newest=0x0302))).startswith("client offers TLS 1.1 at most")
+    assert explain(reason, scene(hello=offering())).startswith("peer accepts no signature")
+
+
 def test_a_client_that_is_too_new() -> None:
     hello = offering()
     told = explain("SSL routines::unsupported protocol", scene("sslVersion = TLSv1.2", hello=hello))
