@@ -19,6 +19,8 @@ RECORD_HEADER: Final = 5
 MAX_RECORD: Final = 16384 + 2048
 # What OpenSSL takes at most (SSL3_RT_MAX_PLAIN_LENGTH plus a certificate's worth; ssl_local.h).
 MAX_HELLO: Final = 131396
+# What OpenSSL takes at most (TLSEXT_MAXLEN_host_name); what is longer is no name for a log.
+MAX_NAME: Final = 255
 
 TLS1_2: Final = 0x0303
 TLS1_3: Final = 0x0304
@@ -188,6 +190,8 @@ def _server_name(data: bytes | None) -> str | None:
     while reader:
         kind = reader.number(1)
         name = reader.vector(2)
+        if len(name) > MAX_NAME:
+            raise NotAHelloError
         if kind == 0 and name and 0 not in name:
             return name.decode("ascii")
     return None

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import tls
+from tests.support import hellos, tls
 from tests.support.certificates import Pki, Wish
 from tests.support.daemon import Daemon
-from tests.support.servers import Server
-from tests.support.tunnels import Tunnels
+from tests.support.servers import Server, hang
+from tests.support.tunnels import PREAMBLE, Tunnels
 from tests.support.visits import Visit, backend, visit
 
 ServerFactory = Callable[..., Server]
@@ -174,6 +174,46 @@ def test_versions_are_those_of_the_name_s_service(
     running.wait_for("client offers TLS 1.2 at most, sslVersionMin is TLSv1.3")
     assert visit(port, "-tls1_3", name="main.test").reached == ""
     running.wait_for("client offers TLS 1.3 at least, sslVersionMax is TLSv1.2")
+
+
+def test_each_service_has_its_own_log_level_and_patience(
+    gtunnel: Tunnels, pki: Pki, server: ServerFactory, free_port: PortFactory
+) -> None:
+    port = free_port()
+    silent = server(hang).endpoint
+    running = gtunnel(
+        f"debug = 6\n[main]\naccept = 127.0.0.1:{port}\nconnect = {silent}\n{identity(pki, 'main.test')}"
+        f"[brief]\nsni = main:brief.test\nconnect = {silent}\n{identity(pki, 'brief.test')}"
+        "debug = debug\nTIMEOUTidle = 1\n",
+        preamble=PREAMBLE.replace("debug = debug\n", ""),
+    )
+    with tls.connect(port, name="main.test") as other:
+        assert visit(port, name="brief.test").reached == ""
+        running.wait_for("TIMEOUTidle exceeded")
+        running.wait_for("Service [brief] finished")
+        assert other.tls.version()
+    running.wait_for("Connection reset", times=2)
+    assert "Service [main] finished" not in running.output
+
+
+def test_a_name_that_is_none_is_refused_and_does_not_fill_the_log(site: Site) -> None:
+    for size in (256, 60000):
+        with tls_hello(site.port, size) as connection:
+            assert connection.recv(1) == b"\x15"
+    site.running.wait_for("SSL_accept", times=2)
+    assert "x" * 256 not in site.running.output
+
+
+def tls_hello(port: int, size: int) -> socket.socket:
+    """A connection on which a ClientHello was sent that asks for a name of so many letters."""
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.client_context().wrap_bio(into, out).do_handshake()
+    name = b"\0" + size.to_bytes(2) + b"x" * size
+    asked = (0, len(name).to_bytes(2) + name)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=15)
+    connection.sendall(hellos.in_records(hellos.with_extensions(out.read()[9:], asked)))
+    return connection
 
 
 # What is wrong with services of names, in the words of both programs.

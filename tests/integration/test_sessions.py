@@ -91,6 +91,20 @@ def test_any_worker_resumes_and_knows_the_peer(
     running.wait_for(f"TLS accepted: {REUSED}", times=6)
 
 
+@shared_only
+def test_a_client_that_takes_no_tickets_resumes_by_id(
+    gtunnel: Tunnels, pki: Pki, lines: Lines, free_port: PortFactory, tmp_path: Path
+) -> None:
+    port = free_port()
+    gtunnel("workers = 2\n" + lines(port, f"verifyChain = yes\nCAfile = {pki.ca}\n"))
+    session = tmp_path / "session"
+    options = ("-tls1_2", "-no_ticket")
+    assert visit(port, *options, *shows(pki.client), session=session).reached == "inside"
+    for _ in range(4):
+        found = visit(port, *options, session=session)
+        assert (found.reached, found.resumed) == ("inside", True)
+
+
 @pytest.mark.parametrize("how", [by_ticket, by_id])
 def test_a_session_is_no_good_where_more_is_demanded(
     gtunnel: Tunnels, pki: Pki, lines: Lines, free_port: PortFactory, tls_version: str, how: str, tmp_path: Path

@@ -55,6 +55,20 @@ def test_an_older_client_names_its_version_in_the_header() -> None:
     assert (hello.server_name, hello.newest, hello.session_id) == (None, TLS1_2, b"")
 
 
+def test_a_name_that_is_too_long_is_none() -> None:
+    found = []
+    for size in (255, 256):
+        name = b"\0" + size.to_bytes(2) + b"x" * size
+        body = bytes([3, 3]) + bytes(33) + b"\0\2\x13\1\1\0"
+        extension = bytes(2) + (len(name) + 2).to_bytes(2) + len(name).to_bytes(2) + name
+        message = body + len(extension).to_bytes(2) + extension
+        reader = HelloReader()
+        reader.feed(records(b"\1" + len(message).to_bytes(3) + message, 4000))
+        hello = reader.hello()
+        found.append(None if hello is None else hello.server_name)
+    assert found == ["x" * 255, None]
+
+
 @pytest.mark.parametrize("step", [1, 2, 7, 100])
 def test_bytes_may_come_in_any_pieces(step: int) -> None:
     assert read(hello_of(), step).server_name == "www.example.org"
@@ -125,5 +139,3 @@ def test_a_damaged_hello_is_a_hello_or_not(place: int, byte: int) -> None:
     except NotAHelloError:
         return
     reader.hello()
-
-
