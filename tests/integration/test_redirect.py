@@ -144,3 +144,24 @@ def test_verify_peer_redirects_who_is_not_the_one(
     assert visit(port, only, *shows(pki.client)).reached == "inside"
     assert visit(port, only, *shows(other)).reached == "outside"
     assert visit(port, only).reached == "outside"
+
+
+def test_who_knows_a_key_needs_no_certificate(
+    gtunnel: Tunnels, pki: Pki, server: ServerFactory, free_port: PortFactory, tls_version: str, tmp_path: Path
+) -> None:
+    inside, outside = (server(backend(name)).endpoint for name in ("inside", "outside"))
+    port, secret = free_port(), "12" * 32
+    file = tmp_path / "psk"
+    file.touch(mode=0o600)
+    file.write_text(f"somebody:{secret}\n")
+    gtunnel(
+        f"[it]\naccept = 127.0.0.1:{port}\nconnect = {inside}\nredirect = {outside}\n{server_lines(pki)}"
+        f"verifyChain = yes\nCAfile = {pki.ca}\nPSKsecrets = {file}\nciphers = HIGH:PSK\n"
+    )
+    only = f"-tls{tls_version.replace('.', '_')}"
+    key = ("-psk_identity", "somebody", "-psk", secret)
+    key += ("-cipher", "PSK") if tls_version == "1.2" else ("-ciphersuites", "TLS_AES_128_GCM_SHA256")
+    for _ in range(2):
+        assert visit(port, only, *key, session=tmp_path / "key").reached == "inside"
+        assert visit(port, only, session=tmp_path / "nobody").reached == "outside"
+        assert visit(port, only, *shows(pki.client), session=tmp_path / "alice").reached == "inside"
