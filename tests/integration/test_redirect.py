@@ -159,7 +159,7 @@ def test_who_knows_a_key_needs_no_certificate(
         f"verifyChain = yes\nCAfile = {pki.ca}\nPSKsecrets = {file}\nciphers = HIGH:PSK\n"
     )
     only = f"-tls{tls_version.replace('.', '_')}"
-    key = ("-psk_identity", "somebody", "-psk", secret)
+    key: tuple[str, ...] = ("-psk_identity", "somebody", "-psk", secret)
     key += ("-cipher", "PSK") if tls_version == "1.2" else ("-ciphersuites", "TLS_AES_128_GCM_SHA256")
     for _ in range(2):
         assert visit(port, only, *key, session=tmp_path / "key").reached == "inside"
