@@ -43,14 +43,14 @@ class RedisStore:
         """See `SessionStore`. Nobody waits for it."""
         gevent.spawn(self._ask, log, "set", self._prefix + key.hex().encode(), value, max(1, int(seconds)))
 
-    def _ask(self, log: Log, *question: object) -> object:
+    def _ask(self, log: Log, command: str, *arguments: Any) -> object:
         if self._patience.worn():
             return None
         if self._pool is None:
             self._pool = ThreadPool(THREADS)
         try:
             with gevent.Timeout(2 * ANSWER_SECONDS):
-                answer = self._pool.spawn(self._run, *question).get()
+                answer = self._pool.spawn(self._run, command, *arguments).get()
         except gevent.Timeout:
             answer = TimeoutError("it does not answer")
         if isinstance(answer, Exception):

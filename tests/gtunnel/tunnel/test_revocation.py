@@ -63,5 +63,5 @@ def test_connections_that_ask_the_same_share_the_answer() -> None:
             gevent.spawn(inquire, asking, evidence(leaf, ca), shared, MANNER, ListLog()) for _ in range(20)
         ]
         gevent.joinall(greenlets, timeout=10)
-        assert all(greenlet.value.accepted for greenlet in greenlets)
+        assert [greenlet.get().accepted for greenlet in greenlets] == [True] * 20
         assert len(responder.requests) == 1
