@@ -160,7 +160,10 @@ def _number(version: TlsVersion) -> int:
 def _ciphers(scene: Scene) -> str:
     if scene.hello is None:
         return ""
-    names = [scene.cipher_name(number) or f"{number:#06x}" for number in scene.hello.ciphers if not _is_marker(number)]
+    # The suites of TLS 1.3 begin with 0x13 (RFC 8446, appendix B.4), and are of no use where that is not spoken.
+    spoken = scene.settings.tls.version_max in {TlsVersion.ALL, TlsVersion.TLSV1_3}
+    numbers = [number for number in scene.hello.ciphers if not _is_marker(number) and (spoken or number >> 8 != 0x13)]
+    names = [scene.cipher_name(number) or f"{number:#06x}" for number in numbers]
     # Without a group in common there is no cipher either, in TLS 1.2.
     with_groups = f", with groups {_group_names(scene.hello)}" if scene.hello.groups else ""
     return f"peer offers {_listed(names)}{with_groups}"

@@ -18,7 +18,7 @@ from typing import Final
 from OpenSSL import SSL
 
 from gtunnel.conf.settings import ServiceSettings, SessionSettings, TlsVersion, VerificationSettings
-from gtunnel.tls.castore import store_files, store_path
+from gtunnel.tls.castore import MAX_FILES, store_files, store_path
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.hello import TLS1_3, ClientHello
@@ -64,10 +64,20 @@ def _trusted(verification: VerificationSettings) -> list[bytes]:
     with suppress(TlsSetupError):
         files = [] if store is None else store_files(store, Site())
         files += [Path(name) for name in (verification.ca_file, verification.crl_file) if name is not None]
+        files += _lists(verification.crl_path)
         for file in files:
             with suppress(OSError):
                 found.append(file.read_bytes())
     return found
+
+
+def _lists(directory: str | None) -> list[Path]:
+    """The revocation lists of a directory, by the names that they are found by (HASH.rN)."""
+    if directory is None:
+        return []
+    with suppress(OSError):
+        return sorted(Path(directory).glob("*.r[0-9]*"))[:MAX_FILES]
+    return []
 
 
 def set_resumption(context: SSL.Context, service: ServiceSettings) -> None:

@@ -99,6 +99,8 @@ def test_ciphers_by_name_and_not_too_many() -> None:
         "peer offers TLS_AES_128_GCM_SHA256, ECDHE-RSA-AES128-GCM-SHA256, 0xfefe, "
         "with groups X25519MLKEM768, X25519, 0x7777"
     )
+    old = scene("sslVersion = TLSv1.2", hello=offering(ciphers=(0x1301, 0xC02F), groups=()))
+    assert explain("SSL routines::no shared cipher", old) == "peer offers ECDHE-RSA-AES128-GCM-SHA256"
     many = offering(ciphers=tuple(range(0xC023, 0xC023 + 20)), groups=())
     assert explain("SSL routines::no shared cipher", scene(hello=many)).endswith(" and 12 more")
 

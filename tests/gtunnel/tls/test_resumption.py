@@ -77,6 +77,15 @@ def test_nor_once_a_list_names_others(pki: Pki, tmp_path: Path) -> None:
     assert found[0] != found[1]
 
 
+def test_a_list_that_comes_into_a_directory_ends_what_was_resumed_before(pki: Pki, tmp_path: Path) -> None:
+    settings = service(
+        *presenting(pki.server), f"CAfile = {pki.ca}", "verifyChain = yes", f"CRLpath = {tmp_path}"
+    )
+    before = session_context(settings)
+    (tmp_path / "0123abcd.r0").write_bytes(b"a list")
+    assert session_context(settings) != before
+
+
 def test_a_shared_key_and_a_redirection_do_not_go_with_resumption(pki: Pki) -> None:
     lines = (*presenting(pki.server), f"CAfile = {pki.ca}", "verifyChain = yes", "redirect = 1")
     assert may_resume(service(*lines))
