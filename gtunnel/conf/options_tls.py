@@ -87,7 +87,8 @@ CIPHERS = Single(
     more=(
         "As openssl-ciphers(1) explains, for TLS 1.2 and older; `ciphersuites` is about TLS 1.3. A `@SECLEVEL=N` in "
         "the list wins over securityLevel. DHE is off by default: `ciphers = HIGH:!aNULL` lets it in, with "
-        "parameters from the certificate's file, or ffdhe2048."
+        "parameters from the certificate's file, or ffdhe2048. With the defaults of both, a server chooses by its own "
+        "order, and `options = -CIPHER_SERVER_PREFERENCE` leaves the choice to clients, as a list of your own does."
     ),
 )
 CIPHERSUITES = Single[str | None](

@@ -5,7 +5,7 @@ from functools import partial
 
 from OpenSSL import SSL
 
-from gtunnel.conf.options_tls import DEFAULT_CURVES
+from gtunnel.conf.options_tls import DEFAULT_CIPHERS, DEFAULT_CIPHERSUITES, DEFAULT_CURVES
 from gtunnel.conf.settings import TlsSettings, TlsVersion
 from gtunnel.tls.commands import set_commands
 from gtunnel.tls.errors import TlsSetupError, openssl_reason
@@ -16,6 +16,10 @@ from gtunnel.tls.setup import take_all
 # The default where OpenSSL has the post-quantum hybrid (3.5 and newer). A client sends key shares for the two that are
 # marked, so that a server without the hybrid needs no further round trip.
 _HYBRID_GROUPS = f"*X25519MLKEM768:*{DEFAULT_CURVES}"
+
+# Where nobody has said otherwise, a server decides among the ciphers of our default, and clients get ChaCha20 that
+# want it first: those have no AES in hardware. That clients decide is what scanners have against stunnel.
+_OWN_ORDER = ("CIPHER_SERVER_PREFERENCE", "PRIORITIZE_CHACHA")
 
 _VERSIONS = {
     TlsVersion.ALL: 0,
@@ -36,7 +40,7 @@ def set_policy(context: SSL.Context, tls: TlsSettings, *, client: bool) -> None:
     take_all(
         partial(_set_version, context.set_min_proto_version, "sslVersionMin", tls.version_min),
         partial(_set_version, context.set_max_proto_version, "sslVersionMax", tls.version_max),
-        partial(_set_options, context, tls),
+        partial(_set_options, context, tls, client=client),
         partial(_set_ciphers, context, tls),
         partial(_set_ciphersuites, context, tls),
         partial(_set_curves, context, tls, client=client),
@@ -56,10 +60,13 @@ def _set_version(setter: Callable[[int], None], option: str, version: TlsVersion
         raise TlsSetupError(option=option, value=version.value, reason="not supported by this OpenSSL") from error
 
 
-def _set_options(context: SSL.Context, tls: TlsSettings) -> None:
+def _set_options(context: SSL.Context, tls: TlsSettings, *, client: bool) -> None:
     known = {name.lower(): bits for name, bits in options.numbers().items()}
     take_all(*(partial(_demand_option, name, enabled, known) for name, enabled in tls.options))
     wanted = own = options.get(context)
+    if not client and _leaves_choice(tls):
+        for name in _OWN_ORDER:
+            wanted |= options.numbers().get(name, 0)
     for name, enabled in tls.options:
         bits = known[name.lower()]
         wanted = wanted | bits if enabled else wanted & ~bits
@@ -74,6 +81,12 @@ def _set_options(context: SSL.Context, tls: TlsSettings) -> None:
                 if not enabled and known[name.lower()] & surplus
             )
         )
+
+
+def _leaves_choice(tls: TlsSettings) -> bool:
+    """Whether nothing says which ciphers there are, nor who decides among them."""
+    decided = {name.upper() for name, _ in tls.options} & {*_OWN_ORDER}
+    return not decided and tls.ciphers == DEFAULT_CIPHERS and tls.ciphersuites in {None, DEFAULT_CIPHERSUITES}
 
 
 def _demand_option(name: str, enabled: bool, known: dict[str, int]) -> None:

@@ -67,6 +67,33 @@ def test_ciphersuites_are_what_was_asked_for(pki: Pki) -> None:
     assert meeting.server.negotiated().cipher == "TLS_CHACHA20_POLY1305_SHA256"
 
 
+@pytest.mark.parametrize(
+    ("ours", "chosen"),
+    [
+        ([], 256),
+        (["options = -CIPHER_SERVER_PREFERENCE"], 128),
+        (["ciphers = HIGH"], 128),
+        (["ciphers = HIGH", "options = CIPHER_SERVER_PREFERENCE"], 256),
+        (["ciphersuites = TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256"], 128),
+    ],
+)
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        ["ciphers = ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384", "sslVersion = TLSv1.2"],
+        ["ciphersuites = TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"],
+    ],
+)
+def test_who_chooses_the_cipher(pki: Pki, ours: list[str], theirs: list[str], chosen: int) -> None:
+    assert met(client(*theirs), server(*presenting(pki.server), *ours)).client.negotiated().bits == chosen
+
+
+def test_who_wants_chacha20_first_gets_it(pki: Pki) -> None:
+    wanted = "ciphersuites = TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
+    meeting = met(client(wanted), server(*presenting(pki.server)))
+    assert meeting.client.negotiated().cipher == "TLS_CHACHA20_POLY1305_SHA256"
+
+
 def test_curves_are_what_was_asked_for(pki: Pki) -> None:
     theirs = server(*presenting(pki.server), "curves = P-384")
     meeting = met(client("curves = P-521:P-384"), theirs)
