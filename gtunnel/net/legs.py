@@ -65,12 +65,14 @@ class Leg(Protocol):
 class PlainLeg:
     """A socket as it is."""
 
-    __slots__ = ("_wakeup", "_watch", "blocked", "sock")
+    __slots__ = ("_wakeup", "_watch", "blocked", "sock", "told")
 
     def __init__(self, sock: socket.socket, wakeup: Wakeup) -> None:
         """Take over `sock`, which must be non-blocking."""
         self.sock = sock
         self.blocked = False
+        # Whether the peer has been told of a failure otherwise: it needs no reset then.
+        self.told = False
         self._wakeup = wakeup
         self._watch = wakeup.watch(sock.fileno())
 
@@ -123,7 +125,7 @@ class PlainLeg:
     def close(self, *, reset: bool) -> None:
         """See `Leg`."""
         self._wakeup.forget(self._watch)
-        if reset:
+        if reset and not self.told:
             with contextlib.suppress(OSError):
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.sock.close()
@@ -178,7 +180,8 @@ class TlsLeg:
             try:
                 done = self._engine.handshake()
             except HandshakeError:
-                # The alert that tells the peer why.
+                # The alert that tells the peer why. With a reset behind it, a peer that is still sending might miss it.
+                plain.told = True
                 with contextlib.suppress(SocketError):
                     self.flush()
                 raise

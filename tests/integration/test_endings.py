@@ -4,6 +4,7 @@ import contextlib
 import errno
 import select
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable
@@ -323,3 +324,21 @@ def test_each_side_may_close_at_any_stage(gtunnel: Tunnels, pki: Pki, echo: Serv
     # Each of them, and each connection that the client service made to the server service, comes to its end.
     assert soon(lambda: rounds < running.count("] started") == running.count("] finished"))
     assert "INTERNAL ERROR" not in running.output
+
+
+def test_who_is_refused_in_the_handshake_reads_why_and_an_ordinary_end(
+    tunnel: Tunnels, echo: Server, pki: Pki, free_port: PortFactory
+) -> None:
+    port = free_port()
+    tunnel(server_service(pki, f"127.0.0.1:{port}", echo.endpoint))
+    context = tls.client_context(version="1.2")
+    # Its certificate has an ECDSA key.
+    context.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
+    out = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), out).do_handshake()
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(out.read())
+        # RFC 8446, section 6: an alert, fatal, handshake_failure.
+        assert connection.recv(7) == bytes.fromhex("15 0303 0002 02 28")
+        assert ending(connection) == "fin"
