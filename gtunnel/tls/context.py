@@ -76,6 +76,9 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
         partial(set_keylog, context, tls.keylog),
         partial(set_resumption, context, service),
     )
+    if service.virtual_names:
+        # The name has decided already who answers. Being asked is what makes OpenSSL say so (RFC 6066, section 3).
+        context.set_tlsext_servername_callback(lambda _: None)
     staple = takes_staples(service)
     if staple:
         take_staples(context)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import hellos, tls
+from tests.support import hellos, peers, tls
 from tests.support.certificates import Pki, Wish
 from tests.support.daemon import Daemon
 from tests.support.servers import Server, hang
@@ -70,6 +70,15 @@ def test_a_name_leads_to_its_service(site: Site, tls_version: str) -> None:
     for name, expected in NAMES.items():
         found = site.visit(only, name=name)
         assert (name, found.reached, found.subject) == (name, expected, f"{expected}.test")
+
+
+@pytest.mark.parametrize(("name", "uses_it"), [("first.example.org", True), ("no.such.name", False)])
+def test_a_client_is_told_that_its_name_was_used(site: Site, name: str, *, uses_it: bool) -> None:
+    # RFC 6066, section 3. stunnel4 says so in any case.
+    if site.running.argv[0].endswith("stunnel4") and not uses_it:
+        pytest.skip("stunnel4 has used no name, and says it has")
+    done = peers.s_client(site.port, "-tls1_2", "-tlsextdebug", "-servername", name)
+    assert (b'server extension "server name"' in done.stdout) is uses_it
 
 
 def test_a_service_may_have_several_names(

@@ -111,6 +111,11 @@ class TlsPeer:
                     self._in.write_eof()
             except ssl.SSLEOFError:
                 raise TruncatedError from None
+            except ssl.SSLError as error:
+                # What Python 3.11 makes of OpenSSL 3's own word for it.
+                if error.reason == "UNEXPECTED_EOF_WHILE_READING":
+                    raise TruncatedError from None
+                raise
             else:
                 self._flush()
                 return result
@@ -170,6 +175,8 @@ def tls_echo(peer: TlsPeer) -> None:
 
 
 def _finish(context: ssl.SSLContext, identity: Identity | None, version: str) -> ssl.SSLContext:
+    # Debian's Python takes a cut stream for an ended one, unless it is told not to.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     if identity is not None:
         context.load_cert_chain(identity.cert, identity.key)
     if version:
