@@ -151,7 +151,10 @@ def _exposed_key(service: ServiceSettings, configuration: Configuration) -> Iter
 
 
 def _exposed_shared_keys(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
-    file = service.tls.psk_secrets
+    yield from _exposed(service.tls.psk_secrets)
+
+
+def _exposed(file: str | None) -> Iterator[Finding]:
     status = None if file is None else _status(Path(file))
     if status is not None and status.st_mode & stat.S_IRWXO:
         yield f"Insecure file permissions on {file} (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 600 {file}"
@@ -163,6 +166,7 @@ def _logged_keys(service: ServiceSettings, _: Configuration) -> Iterator[Finding
             f"the keys of all connections are written to {service.tls.keylog}: whoever reads it can read them",
             "remove keylog once the problem is found",
         )
+        yield from _exposed(service.tls.keylog)
 
 
 def _unreadable_trust(service: ServiceSettings, configuration: Configuration) -> Iterator[Finding]:

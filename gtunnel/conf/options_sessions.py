@@ -81,7 +81,9 @@ SESSION_CACHE_TIMEOUT = Single(
     topic=Topic.SESSIONS,
     more=(
         "Whole seconds. A client counts from the full handshake in which the server's certificate was checked, "
-        "however often the server renews the session. 0 means that sessions are not resumed."
+        "however often the server renews the session. So does a server with OpenSSL as a shared library; with PyPI's "
+        "wheels, a client of TLS 1.3 that comes back in time has its session renewed, until its certificate expires. "
+        "0 means that sessions are not resumed."
     ),
 )
 SESSION_RESUME = Single(

@@ -23,6 +23,8 @@ from gtunnel.tls.setup import read_file, take_all
 from gtunnel.tls.site import Site
 
 _ENCRYPTED: Final = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
+# What every kind of certificate in PEM has in its first line (older ones begin with X509 or TRUSTED).
+_CERTIFICATE: Final = b"CERTIFICATE-----"
 # What every kind of key in PEM has in its first line (RFC 7468, sections 10 and 11; older ones add RSA or EC).
 _PRIVATE_KEY: Final = b"PRIVATE KEY-----"
 # The longer label is what OpenSSL writes where the group's order is known (openssl-dhparam(1), -dsaparam).
@@ -114,7 +116,10 @@ def _use_pem(context: SSL.Context, cert: str, key: str, site: Site) -> None:
 
 
 def _use_chain(context: SSL.Context, file: str, site: Site) -> None:
-    _demand_pem("cert", file, read_file("cert", file, site), "x509")
+    content = read_file("cert", file, site)
+    _demand_pem("cert", file, content, "x509")
+    if _CERTIFICATE not in content:
+        raise TlsSetupError(option="cert", value=file, reason="no certificate in it")
     try:
         context.use_certificate_chain_file(file)
     except SSL.Error as error:

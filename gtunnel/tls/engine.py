@@ -57,7 +57,7 @@ class Request:
 class TlsEngine:
     """One TLS connection without a socket. Not safe for two greenlets at once; a connection has only one."""
 
-    __slots__ = ("_connection", "_context", "_eof", "_function", "_lenient", "_verdicts", "ended", "first")
+    __slots__ = ("_connection", "_context", "_eof", "_function", "_lenient", "_server", "_verdicts", "ended", "first")
 
     def __init__(self, context: SSL.Context, request: Request | None) -> None:
         """Start a connection of `context`: a client's, with what it asks for, or without that a server's.
@@ -80,7 +80,8 @@ class TlsEngine:
         else:
             connection.set_accept_state()
         self._connection = connection
-        self._function = "SSL_accept" if request is None else "SSL_connect"
+        self._server = request is None
+        self._function = "SSL_accept" if self._server else "SSL_connect"
         self._eof = False
         # What the peer said first: it tells what it speaks, if that is not TLS.
         self.first = b""
@@ -106,10 +107,16 @@ class TlsEngine:
             if self._eof:
                 reason = "SSL routines::unexpected eof while reading"
                 raise HandshakeError(function=self._function, reason=reason) from want
+            self._limit()
             return False
         except SSL.Error as error:
             raise HandshakeError(function=self._function, reason=protocol_reason(error)) from error
         return True
+
+    def _limit(self) -> None:
+        """A server's sessions are renewed, but not beyond their end."""
+        if self._server and self.reused and self.tickets_follow:
+            sessions.keep_end(self._connection)
 
     def read_into(self, buffer: memoryview) -> int:
         """Decrypt up to `len(buffer)` bytes. 0 means: nothing now (feed more), or the end if `ended` is set.
@@ -197,6 +204,12 @@ class TlsEngine:
         if verify_result(self._connection) != OK:
             return False
         return not require or self._connection.get_peer_certificate() is not None
+
+    @property
+    def outlived(self) -> bool:
+        """Whether the handshake resumed a session whose peer's certificate has expired since it was verified."""
+        certificate = self._connection.get_peer_certificate() if self.reused else None
+        return certificate is not None and certificate.has_expired()
 
     @property
     def by_shared_key(self) -> bool:

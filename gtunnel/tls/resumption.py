@@ -47,6 +47,7 @@ def session_context(service: ServiceSettings) -> bytes:
         verification.emails,
         bool(service.redirect),
         verification.ca_engine,
+        verification.crl_file is not None or verification.crl_path is not None,
     )
     digest = hashlib.sha256(repr((service.name, demands)).encode())
     for file in _trusted(verification):
@@ -55,7 +56,8 @@ def session_context(service: ServiceSettings) -> bytes:
 
 
 def _trusted(verification: VerificationSettings) -> list[bytes]:
-    """The content of all files that decide. A list that names somebody ends the sessions that he has."""
+    """The content of all files that decide. A list that names somebody ends the sessions that he has, and so does
+    taking away whom he was trusted by."""
     if not verification.convincing:
         return []
     store = store_path(verification.ca_store) if verification.ca_store is not None else None
@@ -64,19 +66,20 @@ def _trusted(verification: VerificationSettings) -> list[bytes]:
     with suppress(TlsSetupError):
         files = [] if store is None else store_files(store, Site())
         files += [Path(name) for name in (verification.ca_file, verification.crl_file) if name is not None]
-        files += _lists(verification.crl_path)
+        files += _hashed(verification.ca_path, "*.[0-9]*")
+        files += _hashed(verification.crl_path, "*.r[0-9]*")
         for file in files:
             with suppress(OSError):
                 found.append(file.read_bytes())
     return found
 
 
-def _lists(directory: str | None) -> list[Path]:
-    """The revocation lists of a directory, by the names that they are found by (HASH.rN)."""
+def _hashed(directory: str | None, names: str) -> list[Path]:
+    """The certificates (HASH.N) or revocation lists (HASH.rN) of a directory, by the names that they are found by."""
     if directory is None:
         return []
     with suppress(OSError):
-        return sorted(Path(directory).glob("*.r[0-9]*"))[:MAX_FILES]
+        return sorted(Path(directory).glob(names))[:MAX_FILES]
     return []
 
 
@@ -137,6 +140,10 @@ def _stretched(secret: bytes) -> bytes:
     return hashlib.sha256(secret).digest()
 
 
+# A client has been given one such ticket for each connection; whoever names more of them wants to keep us busy.
+MAX_WANTED: Final = 4
+
+
 class ServerSessions:
     """A server context's sessions that have an id."""
 
@@ -149,13 +156,13 @@ class ServerSessions:
         self.enabled = sessions.CAN_OFFER and may_resume(service) and not service.client
 
     def wanted(self, hello: ClientHello) -> tuple[bytes, ...]:
-        """The ids of sessions that OpenSSL would look for."""
+        """The ids of sessions that OpenSSL would look for, the first few."""
         if self._speaks_1_3 and hello.newest >= TLS1_3:
             # RFC 8446, section 4.2.11: tickets of ours that hold an id only.
             ids = () if self._tickets else hello.identities
         else:
             ids = () if self._tickets and hello.ticket else (hello.session_id,)
-        return tuple(one for one in ids if 0 < len(one) <= sessions.MAX_SESSION_ID)
+        return tuple(one for one in ids if 0 < len(one) <= sessions.MAX_SESSION_ID)[:MAX_WANTED]
 
     def offer(self, encoded: bytes) -> SSL.Session | None:
         """Put a session where OpenSSL looks; None if it is none. To be withdrawn after the handshake."""

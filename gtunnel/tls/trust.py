@@ -34,7 +34,9 @@ def set_verification(
 def _load_trusted_file(context: SSL.Context, file: str | None, site: Site, *, announced: bool) -> None:
     if file is None:
         return
-    read_file("CAfile", file, site)
+    if b"-----BEGIN " not in read_file("CAfile", file, site):
+        reason = "no certificate in PEM in it; if it is DER: openssl x509 -inform DER"
+        raise TlsSetupError(option="CAfile", value=file, reason=reason)
     try:
         context.load_verify_locations(file)
         if announced:

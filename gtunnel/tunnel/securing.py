@@ -128,22 +128,36 @@ class _Handshake:
     def _inquiry(self) -> Callable[[], None] | None:
         """What has to convince us after the handshake; None where nobody is asked."""
         service, tools = self._service, self._tools
-        inquirer = service.inquirer
-        if inquirer is None:
+        inquirer, settings = service.inquirer, service.settings
+        # A client's sessions end in time anyway, and the server may have a new certificate by now.
+        ages = settings.verification.convincing and not settings.client
+        if inquirer is None and not ages:
             return None
 
         def convince() -> None:
             self._tell_verdicts()
+            if ages and self._engine.outlived:
+                # OpenSSL does not look at the certificate of a resumed session.
+                tools.log.write(Level.WARNING, "CERT: certificate has expired (in a resumed session)")
+                self._refuse()
+                return
+            if inquirer is None:
+                return
             if self._tolerant and not self._convinces():
                 # Nobody vouches for its certificates: where they want us to ask is nobody's business.
                 return
             manner = Manner(service.settings.ocsp.seconds, service.outgoing.mark)
             verdict = inquire(inquirer, self._engine.evidence(), tools.responders, manner, tools.log)
-            if not verdict.accepted and not self._tolerant:
-                raise RevokedError(function=self._engine.function)
-            self._secured.unconvincing = not verdict.accepted
+            if not verdict.accepted:
+                self._refuse()
 
         return convince
+
+    def _refuse(self) -> None:
+        """Turn the peer away, or have it redirected. Raises `RevokedError`."""
+        if not self._tolerant:
+            raise RevokedError(function=self._engine.function)
+        self._secured.unconvincing = True
 
 
 def _decidable(received: bytes) -> bytes:

@@ -6,6 +6,7 @@ lets us reach: a session that was kept elsewhere is put in just before OpenSSL l
 """
 
 import ctypes
+from time import time
 from typing import Final
 
 from OpenSSL import SSL
@@ -32,9 +33,14 @@ _context_ctrl = function(
 _add_session = function("SSL_CTX_add_session", ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 _remove_session = function("SSL_CTX_remove_session", ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 _set_num_tickets = function("SSL_CTX_set_num_tickets", ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
+_set_own_num_tickets = function("SSL_set_num_tickets", ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
 _get_id = function(
     "SSL_SESSION_get_id", ctypes.POINTER(ctypes.c_ubyte), ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint)
 )
+_get_time = function("SSL_SESSION_get_time", ctypes.c_long, ctypes.c_void_p)
+_set_time = function("SSL_SESSION_set_time", ctypes.c_long, ctypes.c_void_p, ctypes.c_long)
+_get_timeout = function("SSL_SESSION_get_timeout", ctypes.c_long, ctypes.c_void_p)
+_set_timeout = function("SSL_SESSION_set_timeout", ctypes.c_long, ctypes.c_void_p, ctypes.c_long)
 
 _encode = function("i2d_SSL_SESSION", ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 _decode = function("d2i_SSL_SESSION", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_long)
@@ -43,6 +49,8 @@ _decode = function("d2i_SSL_SESSION", ctypes.c_void_p, ctypes.c_void_p, ctypes.c
 CAN_OFFER: Final = None not in (_add_session, _remove_session, _get_id, _context_ctrl)
 # Whether session tickets can be encrypted with keys of ours.
 CAN_SET_TICKET_KEYS: Final = _context_ctrl is not None
+# Whether `keep_end` does something.
+CAN_KEEP_END: Final = None not in (_get_time, _set_time, _get_timeout, _set_timeout)
 
 
 def encode(session: SSL.Session) -> bytes:
@@ -99,6 +107,25 @@ def session_id(session: SSL.Session) -> bytes:
     length = ctypes.c_uint()
     data = _get_id(pointer(session._session), ctypes.byref(length))
     return bytes(data[: length.value])
+
+
+def keep_end(connection: SSL.Connection) -> None:
+    """Let the session that a server is resuming end when it would have anyway.
+
+    TLS 1.3 renews it by another ticket, whose time begins anew (what it lasts is the old one's): without this it would
+    never end. To be called between the ClientHello and the ticket, as often as one likes.
+    """
+    session = connection.get_session()
+    if session is None or _get_time is None or _set_time is None or _get_timeout is None or _set_timeout is None:
+        return
+    raw, now = pointer(session._session), int(time())
+    left = _get_time(raw) + _get_timeout(raw) - now
+    if left > 0:
+        _set_time(raw, now)
+        _set_timeout(raw, left)
+    elif _set_own_num_tickets is not None:
+        # OpenSSL has no session that lasts 0 seconds.
+        _set_own_num_tickets(pointer(connection._ssl), 0)
 
 
 def offer(context: SSL.Context, session: SSL.Session) -> None:

@@ -91,6 +91,12 @@ def test_a_key_that_others_can_read_is_told(key: Path) -> None:
     assert text == f"Insecure file permissions on {key} (mode 0604) (chmod 600 {key})"
 
 
+def test_logged_keys_that_others_can_read_are_told(key: Path) -> None:
+    key.chmod(0o644)
+    found = texts(SERVER + f"keylog = {key}\n")
+    assert f"Insecure file permissions on {key} (mode 0644) (chmod 600 {key})" in found
+
+
 def test_a_key_that_its_group_may_read_is_a_choice(key: Path) -> None:
     key.chmod(0o640)
     assert texts(SERVER + f"key = {key}\n") == []

@@ -249,6 +249,10 @@ def test_a_certificate_file_without_its_key(pki: Pki) -> None:
     assert text == f"cert = {pki.server.cert}: no private key in it: set key"
 
 
+def test_a_certificate_file_without_a_certificate(pki: Pki) -> None:
+    assert refusal(f"cert = {pki.server.key}") == f"cert = {pki.server.key}: no certificate in it"
+
+
 def test_a_key_file_without_a_key(pki: Pki) -> None:
     text = refusal(f"cert = {pki.server.cert}", f"key = {pki.client.cert}")
     assert text == f"key = {pki.client.cert}: no private key in it"

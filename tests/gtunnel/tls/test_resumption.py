@@ -1,16 +1,20 @@
 """Which sessions are resumed, by which services."""
 
+import dataclasses
+import os
 from pathlib import Path
+from time import sleep, time
 
 import pytest
+from OpenSSL.crypto import X509
 
 from gtunnel.tls import context
 from gtunnel.tls.context import TlsContext
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import TlsSetupError
-from gtunnel.tls.hello import HelloReader
+from gtunnel.tls.hello import ClientHello, HelloReader
 from gtunnel.tls.openssl import sessions
-from gtunnel.tls.resumption import may_resume, session_context
+from gtunnel.tls.resumption import MAX_WANTED, may_resume, session_context
 from tests.gtunnel.tls.pairs import Meeting, drain, met, presenting, read, service, write
 from tests.support.certificates import Pki
 
@@ -86,6 +90,18 @@ def test_a_list_that_comes_into_a_directory_ends_what_was_resumed_before(pki: Pk
     assert session_context(settings) != before
 
 
+def test_so_does_another_certificate_to_trust_in_a_directory(pki: Pki, tmp_path: Path) -> None:
+    settings = service(*presenting(pki.server), "verifyChain = yes", f"CApath = {tmp_path}")
+    before = session_context(settings)
+    (tmp_path / "0123abcd.0").write_bytes(b"a certificate")
+    assert session_context(settings) != before
+
+
+def test_a_session_from_before_there_were_lists_is_no_good(pki: Pki, tmp_path: Path) -> None:
+    lines = (*presenting(pki.server), f"CAfile = {pki.ca}", "verifyChain = yes")
+    assert session_context(service(*lines)) != session_context(service(*lines, f"CRLpath = {tmp_path}"))
+
+
 def test_a_shared_key_and_a_redirection_do_not_go_with_resumption(pki: Pki) -> None:
     lines = (*presenting(pki.server), f"CAfile = {pki.ca}", "verifyChain = yes", "redirect = 1")
     assert may_resume(service(*lines))
@@ -112,15 +128,56 @@ def test_a_ticket_is_good_on_another_machine_with_the_same_secrets(pki: Pki, ver
     assert not visit(client, other, session)[0].reused
 
 
-def name_of(session: bytes, client: TlsContext, server: TlsContext) -> tuple[bytes, ...]:
-    """The ids that a server would look up for a client that offers a session."""
+@pytest.mark.skipif(not sessions.CAN_KEEP_END, reason="this OpenSSL is linked statically into the bindings")
+def test_a_session_that_is_renewed_ends_when_it_would_have(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, server = clients("TLSv1.3"), context.build(service(*presenting(pki.server)))
+    _, session = visit(client, server)
+    again, renewed = visit(client, server, session)
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions, "time", lambda: time() + 298)
+        last, ending = visit(client, server, renewed)
+        patch.setattr(sessions, "time", lambda: time() + 1000)
+        ended, nothing_new = visit(client, server, renewed)
+    sleep(3.1)
+    too_late, _ = visit(client, server, ending)
+    assert [one.reused for one in (again, last, ended, too_late)] == [True, True, True, False]
+    assert nothing_new == renewed
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_session_tells_that_its_certificate_has_expired(
+    pki: Pki, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (*presenting(pki.server), f"CAfile = {pki.ca}", "verifyChain = yes")
+    client, server = clients(version, *presenting(pki.client)), context.build(service(*lines))
+    _, session = visit(client, server)
+    resumed, full = (met(client.engine(session=one), server.engine()).server for one in (session, None))
+    assert (resumed.reused, resumed.outlived) == (True, False)
+    monkeypatch.setattr(X509, "has_expired", lambda _: True)
+    assert (resumed.outlived, full.outlived) == (True, False)
+
+
+def hello_with(client: TlsContext, session: bytes | None = None) -> ClientHello:
+    """What a client says first that offers a session."""
     reader = HelloReader()
     engine = client.engine(session=session)
     engine.handshake()
     reader.feed(drain(engine))
     hello = reader.hello()
     assert hello is not None
-    return server.sessions.wanted(hello)
+    return hello
+
+
+def name_of(session: bytes, client: TlsContext, server: TlsContext) -> tuple[bytes, ...]:
+    """The ids that a server would look up for a client that offers a session."""
+    return server.sessions.wanted(hello_with(client, session))
+
+
+def test_who_names_many_sessions_is_asked_about_few(pki: Pki) -> None:
+    server = context.build(service(*presenting(pki.server), "options = NO_TICKET"))
+    names = tuple(os.urandom(sessions.MAX_SESSION_ID) for _ in range(1000))
+    hello = dataclasses.replace(hello_with(clients("TLSv1.3")), identities=names)
+    assert server.sessions.wanted(hello) == names[:MAX_WANTED]
 
 
 @offers

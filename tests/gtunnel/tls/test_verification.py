@@ -246,7 +246,7 @@ class TestPinnedDirectory:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "No such file or directory"), ("no certificate", "no certificate or crl found"), ("", "no certificate")],
+    [(None, "No such file or directory"), ("no certificate", "if it is DER"), ("", "no certificate")],
 )
 def test_trust_that_cannot_be_read_is_named(pki: Pki, tmp_path: Path, content: str | None, reason: str) -> None:
     file = tmp_path / "ca.pem"

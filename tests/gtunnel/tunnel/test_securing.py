@@ -14,8 +14,10 @@ from gtunnel.net.loops import LoopGuard
 from gtunnel.net.names import Target
 from gtunnel.net.responders import Responders
 from gtunnel.net.waiting import Wakeup
+from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import HandshakeError
 from gtunnel.tunnel import securing
+from gtunnel.tunnel.revocation import RevokedError
 from gtunnel.tunnel.securing import Secured, Tools
 from gtunnel.tunnel.service import compile_service
 from gtunnel.tunnel.sessionservers import SessionServers
@@ -110,6 +112,20 @@ def test_a_failure_is_explained_after_what_verification_said(shake: Shake, log: 
         shake(lines, client_context(str(pki.ca), pki.stranger_client))
     assert "SSL_accept: SSL routines::certificate verify failed: Pre-verification error: " in str(caught.value)
     assert any(text.startswith("Rejected by CERT at depth=") for text in log.texts)
+
+
+@pytest.mark.parametrize("redirects", [True, False])
+def test_a_session_that_outlives_its_certificate_convinces_nobody(
+    shake: Shake, log: ListLog, pki: Pki, monkeypatch: pytest.MonkeyPatch, *, redirects: bool
+) -> None:
+    monkeypatch.setattr(TlsEngine, "outlived", property(lambda _: True))
+    lines = serving(pki, f"CAfile = {pki.ca}", "verifyChain = yes", *(("redirect = 3",) if redirects else ()))
+    if redirects:
+        assert shake(lines, client_context(str(pki.ca), pki.client)).unconvincing
+    else:
+        with pytest.raises(RevokedError):
+            shake(lines, client_context(str(pki.ca), pki.client))
+    assert "CERT: certificate has expired (in a resumed session)" in log.texts
 
 
 def test_a_server_is_accepted_and_told(shake: Shake, log: ListLog, pki: Pki) -> None:
