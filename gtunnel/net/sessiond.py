@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-import gevent
-import gevent.socket
 from gevent import socket
 
 from gtunnel.address import HostPort, SocketAddress
@@ -97,7 +95,7 @@ class Sessiond:
             self._patience.answered(log)
         return answer
 
-    def _connected(self) -> "gevent.socket.socket":
+    def _connected(self) -> socket.socket:
         address = self._resolved()
         sock = socket.socket(address.family, socket.SOCK_DGRAM)
         try:
@@ -119,7 +117,7 @@ class Sessiond:
         return self._found[0]
 
     @staticmethod
-    def _answer(sock: "gevent.socket.socket", key: bytes) -> Datagram:
+    def _answer(sock: socket.socket, key: bytes) -> Datagram:
         """The answer to our question. Raises `OSError` (TimeoutError) if none comes in time."""
         deadline = monotonic() + ANSWER_SECONDS
         while True:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from gtunnel.tls.setup import unreadable
+from gtunnel.tls.setup import read_file, unreadable
 from gtunnel.tls.site import Site
 
 # A directory with more than this is not one of certificates to trust.
@@ -24,7 +24,7 @@ def store_files(path: Path, site: Site) -> list[Path]:
     """The files of certificates there: itself, or all in it that have some. Raises `TlsSetupError`."""
     try:
         if not path.is_dir():
-            path.read_bytes()
+            read_file("CAstore", str(path), site)
             return [path]
         return [file for file in sorted(path.iterdir())[:MAX_FILES] if file.is_file() and _has_certificates(file)]
     except OSError as error:

@@ -17,7 +17,7 @@ from gtunnel.tls.ocsp.staple import Staple, staple_for
 from gtunnel.tls.ocsp.stapling import inquirer, take_staples, takes_staples
 from gtunnel.tls.policy import set_policy
 from gtunnel.tls.psk import set_keys
-from gtunnel.tls.resumption import ServerSessions, set_resumption
+from gtunnel.tls.resumption import ServerSessions, session_context, set_resumption
 from gtunnel.tls.revocation import set_revocation
 from gtunnel.tls.setup import take_all
 from gtunnel.tls.site import Site
@@ -58,6 +58,7 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
     tls, site = service.tls, site or Site()
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    good_for = session_context(service, site)
     take_all(
         # The security level first: certificates are judged by it when they are loaded.
         partial(set_policy, context, tls, client=service.client),
@@ -74,7 +75,7 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
         ),
         partial(set_keys, context, tls, site, client=service.client),
         partial(set_keylog, context, tls.keylog),
-        partial(set_resumption, context, service),
+        partial(set_resumption, context, service, good_for),
     )
     if service.virtual_names:
         # The name has decided already who answers. Being asked is what makes OpenSSL say so (RFC 6066, section 3).
@@ -82,7 +83,7 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
     staple = takes_staples(service)
     if staple:
         take_staples(context)
-    sessions = ServerSessions(context, service)
+    sessions = ServerSessions(context, service, good_for)
     asking, served = inquirer(context, service), staple_for(context, service)
     return TlsContext(context, service.client, tls.sni, sessions, staple, asking, served)
 

@@ -98,8 +98,10 @@ def _use_engine(context: SSL.Context, tls: TlsSettings, cert: str, site: Site) -
 
 def _looks_like_bundle(file: str) -> bool:
     # Who opens it for good says why it cannot be read.
-    with suppress(OSError), Path(file).open("rb") as opened:
-        return bundle.is_bundle(opened.read(bundle.HEAD_BYTES))
+    with suppress(OSError):
+        if Path(file).is_file():
+            with Path(file).open("rb") as opened:
+                return bundle.is_bundle(opened.read(bundle.HEAD_BYTES))
     return False
 
 

@@ -9,6 +9,7 @@ is left to OpenSSL, whose answer is an alert.
 """
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,11 +22,14 @@ MAX_RECORD: Final = 16384 + 2048
 MAX_HELLO: Final = 131396
 # What OpenSSL takes at most (TLSEXT_MAXLEN_host_name); what is longer is no name for a log.
 MAX_NAME: Final = 255
+# A message in tiny records takes many times its size; OpenSSL may go on with it.
+MAX_RECEIVED: Final = 2 * MAX_HELLO
 
 TLS1_2: Final = 0x0303
 TLS1_3: Final = 0x0304
 
 _SERVER_NAME: Final = 0
+_HOST_NAME: Final = 0
 _GROUPS: Final = 10
 _SIGNATURES: Final = 13
 _TICKET: Final = 35
@@ -64,12 +68,13 @@ class ClientHello:
 class HelloReader:
     """Collects records until the ClientHello is whole. Reading it (`hello`) is left to whoever needs to."""
 
-    __slots__ = ("_message", "_received", "_used")
+    __slots__ = ("_hello", "_message", "_received", "_used")
 
     def __init__(self) -> None:
         self._received = bytearray()
         self._message = bytearray()
         self._used = 0
+        self._hello: ClientHello | None = None
 
     @property
     def received(self) -> bytes:
@@ -78,14 +83,16 @@ class HelloReader:
 
     def hello(self) -> ClientHello | None:
         """The ClientHello; None if it has not come whole, or is none."""
-        try:
-            return parse(bytes(self._message[4:])) if self._is_whole() else None
-        except NotAHelloError:
-            return None
+        if self._hello is None:
+            with suppress(NotAHelloError):
+                self._hello = parse(bytes(self._message[4:])) if self._is_whole() else None
+        return self._hello
 
     def feed(self, data: memoryview | bytes) -> bool:
         """Take more; True once the ClientHello is whole. Raises `NotAHelloError` as soon as it is none."""
         self._received += data
+        if len(self._received) > MAX_RECEIVED:
+            raise NotAHelloError
         while True:
             rest = len(self._received) - self._used
             if rest < RECORD_HEADER:
@@ -192,7 +199,7 @@ def _server_name(data: bytes | None) -> str | None:
         name = reader.vector(2)
         if len(name) > MAX_NAME:
             raise NotAHelloError
-        if kind == 0 and name and 0 not in name:
+        if kind == _HOST_NAME and name and 0 not in name:
             return name.decode("ascii")
     return None
 

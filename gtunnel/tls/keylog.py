@@ -23,6 +23,10 @@ class KeyLog:
             self._fd = os.open(file, flags, 0o600)
         except OSError as error:
             raise TlsSetupError(option="keylog", value=file, reason=error.strerror or error) from error
+        owner = os.fstat(self._fd).st_uid
+        if owner not in {0, os.geteuid()}:
+            # Somebody made it beforehand, and can read what will be in it.
+            raise TlsSetupError(option="keylog", value=file, reason=f"it belongs to another user (uid {owner})")
 
     def write(self, line: bytes) -> None:
         """Append a line. A full disk costs the line, not the connection."""

@@ -31,7 +31,7 @@ WHAT_WOULD_HELP: Final = (
 )
 
 
-def session_context(service: ServiceSettings) -> bytes:
+def session_context(service: ServiceSettings, site: Site | None = None) -> bytes:
     """What the sessions of a service are good for: 32 bytes (SSL_CTX_set_session_id_context(3)).
 
     It is the same on other machines with the same service, wherever their certificates lie.
@@ -50,12 +50,12 @@ def session_context(service: ServiceSettings) -> bytes:
         verification.crl_file is not None or verification.crl_path is not None,
     )
     digest = hashlib.sha256(repr((service.name, demands)).encode())
-    for file in _trusted(verification):
+    for file in _trusted(verification, site or Site()):
         digest.update(hashlib.sha256(file).digest())
     return digest.digest()
 
 
-def _trusted(verification: VerificationSettings) -> list[bytes]:
+def _trusted(verification: VerificationSettings, site: Site) -> list[bytes]:
     """The content of all files that decide. A list that names somebody ends the sessions that he has, and so does
     taking away whom he was trusted by."""
     if not verification.convincing:
@@ -64,31 +64,35 @@ def _trusted(verification: VerificationSettings) -> list[bytes]:
     found: list[bytes] = []
     # Whoever loads them says so if they cannot be read.
     with suppress(TlsSetupError):
-        files = [] if store is None else store_files(store, Site())
+        files = [] if store is None else store_files(store, site)
         files += [Path(name) for name in (verification.ca_file, verification.crl_file) if name is not None]
-        files += _hashed(verification.ca_path, "*.[0-9]*")
-        files += _hashed(verification.crl_path, "*.r[0-9]*")
+        files += _hashed(verification.ca_path, site, "*.[0-9]*")
+        files += _hashed(verification.crl_path, site, "*.r[0-9]*")
         for file in files:
             with suppress(OSError):
-                found.append(file.read_bytes())
+                if file.is_file():
+                    found.append(file.read_bytes())
     return found
 
 
-def _hashed(directory: str | None, names: str) -> list[Path]:
+def _hashed(directory: str | None, site: Site, names: str) -> list[Path]:
     """The certificates (HASH.N) or revocation lists (HASH.rN) of a directory, by the names that they are found by."""
     if directory is None:
         return []
     with suppress(OSError):
-        return sorted(Path(directory).glob(names))[:MAX_FILES]
+        return sorted(site.later(directory).glob(names))[:MAX_FILES]
     return []
 
 
-def set_resumption(context: SSL.Context, service: ServiceSettings) -> None:
-    """Let a context resume what the settings allow. Raises `TlsSetupError` for what this OpenSSL has not got."""
+def set_resumption(context: SSL.Context, service: ServiceSettings, good_for: bytes) -> None:
+    """Let a context resume what the settings allow, among sessions that are good for the same (`session_context`).
+
+    Raises `TlsSetupError` for what this OpenSSL has not got.
+    """
     settings = service.sessions
     if not service.client:
         # A client's would keep it from using a pre-shared key, whose session OpenSSL makes up.
-        context.set_session_id(session_context(service))
+        context.set_session_id(good_for)
     # OpenSSL takes 0 for "never".
     context.set_timeout(max(1, int(settings.seconds)))
     # What a client resumes is ours to keep (`tunnel.resumption`), and so is what a server keeps by id.
@@ -147,7 +151,9 @@ MAX_WANTED: Final = 4
 class ServerSessions:
     """A server context's sessions that have an id."""
 
-    def __init__(self, context: SSL.Context, service: ServiceSettings) -> None:
+    def __init__(self, context: SSL.Context, service: ServiceSettings, good_for: bytes) -> None:
+        """`good_for` tells sessions of different services and demands apart (`session_context`)."""
+        self.good_for = good_for
         self._context = context
         tls = service.tls
         off = dict(tls.options).get("NO_TLSv1_3", False)

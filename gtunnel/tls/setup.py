@@ -1,11 +1,16 @@
 """What all parts of setting a context up have in common: problems are told at once, and with their option's name."""
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from gtunnel.tls.errors import TlsSetupError, TlsSeveralSetupError
 from gtunnel.tls.site import Site
+
+# A bundle of all CAs of the world has some hundred KiB; what is larger than this is no such file.
+MAX_FILE_BYTES: Final = 64 << 20
 
 
 def take_all(*steps: Callable[[], None]) -> None:
@@ -28,11 +33,19 @@ def take_all(*steps: Callable[[], None]) -> None:
 
 
 def read_file(option: str, file: str, site: Site | None = None) -> bytes:
-    """A file that an option names. Raises `TlsSetupError`."""
+    """A file that an option names. Raises `TlsSetupError`, also for what is no file: a pipe might never end."""
     try:
-        return Path(file).read_bytes()
+        # Without O_NONBLOCK, opening a named pipe waits for somebody who writes into it.
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                reason = "Is a directory" if Path(file).is_dir() else "Not a regular file"
+                raise TlsSetupError(option=option, value=file, reason=reason)
+            content = opened.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise unreadable(option, file, error, site or Site()) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise TlsSetupError(option=option, value=file, reason=f"larger than {MAX_FILE_BYTES >> 20} MiB")
+    return content
 
 
 def check_directory(option: str, directory: str, site: Site) -> None:

@@ -7,7 +7,6 @@ from gtunnel.address import HostPort
 from gtunnel.conf.settings import SessionServer, SessionServerKind
 from gtunnel.net.redisstore import RedisStore
 from gtunnel.net.sessiond import Sessiond
-from gtunnel.tls.resumption import session_context
 from gtunnel.tunnel.resumption import ServerResumption, SessionStore
 from gtunnel.tunnel.service import Service
 
@@ -40,4 +39,4 @@ def _store(service: Service) -> SessionStore | None:
 def _client(server: SessionServer, service: Service) -> SessionStore:
     if server.kind is SessionServerKind.SESSIOND:
         return Sessiond(HostPort(server.host, server.port), service.outgoing.mark)
-    return RedisStore(server, session_context(service.settings)[:_SPACE_BYTES])
+    return RedisStore(server, service.tls.sessions.good_for[:_SPACE_BYTES])

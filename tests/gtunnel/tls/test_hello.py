@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gtunnel.tls.hello import MAX_HELLO, TLS1_2, TLS1_3, ClientHello, HelloReader, NotAHelloError, parse
+from gtunnel.tls.hello import MAX_HELLO, MAX_RECEIVED, TLS1_2, TLS1_3, ClientHello, HelloReader, NotAHelloError, parse
 
 
 def hello_of(name: str | None = "www.example.org", *, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> bytes:
@@ -139,3 +139,11 @@ def test_a_damaged_hello_is_a_hello_or_not(place: int, byte: int) -> None:
     except NotAHelloError:
         return
     reader.hello()
+
+
+def test_a_message_in_tiny_records_is_not_collected_for_ever() -> None:
+    reader = HelloReader()
+    record = struct.pack("!BHHB", 22, 0x0301, 1, 1)
+    with pytest.raises(NotAHelloError):
+        reader.feed(record + struct.pack("!BHHB", 22, 0x0301, 1, 0) * MAX_RECEIVED)
+    assert reader.hello() is None

@@ -1,5 +1,6 @@
 """The key log: whose it is, and what is in it."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -38,3 +39,12 @@ def test_a_file_that_cannot_be_written_is_told(pki: Pki, tmp_path: Path) -> None
         with pytest.raises(TlsSetupError, match=r"^keylog = "):
             context.build(service(*presenting(pki.server), f"keylog = {file}"))
     assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.root
+def test_a_file_of_somebody_else_is_not_used(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.touch()
+    os.chown(file, 65534, -1)
+    with pytest.raises(TlsSetupError, match="it belongs to another user"):
+        KeyLog(str(file))
