@@ -58,7 +58,8 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
     tls, site = service.tls, site or Site()
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    good_for = session_context(service, site)
+    # Reads whole directories of certificates: only a server has use for it.
+    good_for = b"" if service.client else session_context(service, site)
     take_all(
         # The security level first: certificates are judged by it when they are loaded.
         partial(set_policy, context, tls, client=service.client),
