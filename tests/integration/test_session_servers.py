@@ -1,7 +1,5 @@
 """Sessions of several machines on one server: stunnel's protocol and redis, and what happens without them."""
 
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,56 +10,18 @@ from tests.support import needs
 from tests.support.certificates import Pki
 from tests.support.daemon import Daemon
 from tests.support.servers import Server
+from tests.support.sessiond import SessionServer
 from tests.support.tunnels import Tunnels
 from tests.support.visits import Visit, backend, visit
 
 pytestmark = pytest.mark.skipif(not sessions.CAN_OFFER, reason="this OpenSSL is linked statically into the bindings")
 PortFactory = Callable[[], int]
 
-HEAD = 4 + 32
-NEW, GET, ERROR, OK = 0, 1, 0x80, 0x81
-
-
-class Cache:
-    """A server of stunnel's protocol: datagrams of version, type, seconds, key, session."""
-
-    def __init__(self) -> None:
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", 0))
-        self.endpoint = f"127.0.0.1:{self.sock.getsockname()[1]}"
-        self.kept: dict[bytes, bytes] = {}
-        self.asked = 0
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            data, peer = self.sock.recvfrom(2000)
-            if data == b"stop":
-                return
-            version, kind, key = data[0], data[1], data[4:HEAD]
-            if version != 1 or len(data) < HEAD:
-                continue
-            if kind == NEW:
-                self.kept[key] = data[HEAD:]
-            elif kind == GET:
-                self.asked += 1
-            value = self.kept.get(key, b"")
-            self.sock.sendto(bytes([1, OK if value else ERROR, 0, 0]) + key + value, peer)
-
-    def close(self) -> None:
-        """End it."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.sendto(b"stop", self.sock.getsockname())
-        self._thread.join()
-        self.sock.close()
-
 
 @pytest.fixture
-def cache() -> Iterator[Cache]:
-    cache = Cache()
-    yield cache
-    cache.close()
+def cache() -> Iterator[SessionServer]:
+    with SessionServer() as cache:
+        yield cache
 
 
 @pytest.fixture
@@ -91,7 +51,7 @@ def settled(condition: Callable[[], Visit]) -> Visit:
 
 
 def test_two_machines_share_a_sessiond(
-    gtunnel: Tunnels, cache: Cache, lines: Lines, free_port: PortFactory, tls_version: str, tmp_path: Path
+    gtunnel: Tunnels, cache: SessionServer, lines: Lines, free_port: PortFactory, tls_version: str, tmp_path: Path
 ) -> None:
     here, there = free_port(), free_port()
     for port in (here, there):
@@ -104,7 +64,7 @@ def test_two_machines_share_a_sessiond(
 
 
 def test_stunnel_on_the_same_sessiond(
-    gtunnel: Tunnels, stunnel4: Tunnels, cache: Cache, lines: Lines, free_port: PortFactory, tmp_path: Path
+    gtunnel: Tunnels, stunnel4: Tunnels, cache: SessionServer, lines: Lines, free_port: PortFactory, tmp_path: Path
 ) -> None:
     ours, theirs = free_port(), free_port()
     gtunnel(lines(ours, f"sessiond = {cache.endpoint}\nsslVersion = TLSv1.2\n"))
@@ -121,7 +81,13 @@ def test_stunnel_on_the_same_sessiond(
 
 
 def test_a_large_session_is_left_out_and_works_all_the_same(
-    gtunnel: Tunnels, pki: Pki, cache: Cache, lines: Lines, free_port: PortFactory, tls_version: str, tmp_path: Path
+    gtunnel: Tunnels,
+    pki: Pki,
+    cache: SessionServer,
+    lines: Lines,
+    free_port: PortFactory,
+    tls_version: str,
+    tmp_path: Path,
 ) -> None:
     port = free_port()
     gtunnel(lines(port, f"sessiond = {cache.endpoint}\nverifyChain = yes\nCAfile = {pki.ca}\n"))

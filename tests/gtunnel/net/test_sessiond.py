@@ -2,7 +2,6 @@
 
 import socket
 import struct
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -11,59 +10,23 @@ from hypothesis import strategies as st
 
 from gtunnel.address import HostPort
 from gtunnel.net import sessiond
-from gtunnel.net.sessiond import ERROR, GET, MAX_VALUE, NEW, OK, Datagram, Sessiond
+from gtunnel.net.sessiond import GET, MAX_VALUE, OK, Datagram, Sessiond
 from tests.gtunnel.logs import ListLog
-
-
-class Server:
-    """Keeps sessions in memory. `answers` False: it listens, and says nothing; `noise` is sent before each answer."""
-
-    def __init__(self) -> None:
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", 0))
-        self.address = HostPort("127.0.0.1", self.sock.getsockname()[1])
-        self.kept: dict[bytes, bytes] = {}
-        self.seconds: list[int] = []
-        self.answers = True
-        self.noise = b""
-        self.heard = threading.Event()
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            data, peer = self.sock.recvfrom(2000)
-            if data == b"stop":
-                return
-            question = Datagram.decode(data)
-            assert question is not None
-            if question.kind == NEW:
-                self.kept[question.key] = question.value
-                self.seconds.append(question.seconds)
-            self.heard.set()
-            if not self.answers:
-                continue
-            if self.noise:
-                self.sock.sendto(self.noise, peer)
-            value = self.kept.get(question.key, b"")
-            self.sock.sendto(Datagram(OK if value else ERROR, 0, question.key, value).encode(), peer)
-
-    def close(self) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.sendto(b"stop", self.sock.getsockname())
-        self._thread.join()
-        self.sock.close()
+from tests.support.sessiond import SessionServer
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.close()
+def server() -> Iterator[SessionServer]:
+    with SessionServer() as server:
+        yield server
 
 
-def test_what_is_kept_is_found(server: Server) -> None:
-    store, log = Sessiond(server.address), ListLog()
+def of(server: SessionServer) -> Sessiond:
+    return Sessiond(HostPort("127.0.0.1", server.port))
+
+
+def test_what_is_kept_is_found(server: SessionServer) -> None:
+    store, log = of(server), ListLog()
     store.put(b"id", b"session", 300.0, log)
     assert server.heard.wait(10)
     assert store.get(b"id", log) == b"session"
@@ -73,18 +36,18 @@ def test_what_is_kept_is_found(server: Server) -> None:
     assert log.lines == []
 
 
-def test_answers_to_other_questions_are_not_taken(server: Server) -> None:
-    store, log = Sessiond(server.address), ListLog()
+def test_answers_to_other_questions_are_not_taken(server: SessionServer) -> None:
+    store, log = of(server), ListLog()
     server.kept[b"id".ljust(32, b"\0")] = b"mine"
     for noise in (Datagram(OK, 0, b"other".ljust(32, b"\0"), b"not mine").encode(), b"noise", bytes(1000)):
         server.noise = noise
         assert store.get(b"id", log) == b"mine"
 
 
-def test_a_server_that_says_nothing_is_left_alone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_says_nothing_is_left_alone(server: SessionServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessiond, "ANSWER_SECONDS", 0.05)
     server.answers = False
-    store, log = Sessiond(server.address), ListLog()
+    store, log = of(server), ListLog()
     assert store.get(b"id", log) is None
     server.answers = True
     assert store.get(b"id", log) is None
@@ -104,9 +67,9 @@ def test_a_server_that_is_not_there_or_has_no_address() -> None:
         assert "sessions are not kept there for now" in text
 
 
-def test_a_session_that_is_too_large_is_not_sent(server: Server) -> None:
+def test_a_session_that_is_too_large_is_not_sent(server: SessionServer) -> None:
     log = ListLog()
-    Sessiond(server.address).put(b"id", bytes(MAX_VALUE + 1), 300.0, log)
+    of(server).put(b"id", bytes(MAX_VALUE + 1), 300.0, log)
     assert log.texts == ["sessiond: a session of 513 bytes is too large to be kept"]
     assert not server.heard.is_set()
 
