@@ -8,6 +8,7 @@ from gtunnel.conf import options_global as process
 from gtunnel.conf import options_library as library
 from gtunnel.conf import options_net as net
 from gtunnel.conf import options_ocsp as ocsp
+from gtunnel.conf import options_protocol as protocol
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
 from gtunnel.conf import options_tls as tls
@@ -27,6 +28,7 @@ from gtunnel.conf.settings import (
     OcspSettings,
     OptionLine,
     ProcessSettings,
+    ProtocolSettings,
     ServiceSettings,
     SessionSettings,
     TicketSecrets,
@@ -91,6 +93,7 @@ def build_service(section: SectionOutline, statements: Statements, log: LogSetti
         client=statements.one(service.CLIENT),
         accept=_listeners(statements.all(service.ACCEPT)),
         connect=_connect(statements),
+        protocol=_protocol(statements),
         transparency=statements.one(service.TRANSPARENT),
         capture=_capture(statements),
         tls=_tls(statements),
@@ -133,6 +136,18 @@ def _connect(statements: Statements) -> ConnectSettings:
         failover=Failover.PRIO if delay else statements.one(service.FAILOVER),
         delay=delay,
         local=statements.one(service.LOCAL),
+    )
+
+
+def _protocol(statements: Statements) -> ProtocolSettings:
+    return ProtocolSettings(
+        name=statements.one(protocol.PROTOCOL),
+        authentication=statements.one(protocol.PROTOCOL_AUTHENTICATION),
+        domain=statements.one(protocol.PROTOCOL_DOMAIN),
+        header=statements.one(protocol.PROTOCOL_HEADER),
+        host=statements.one(protocol.PROTOCOL_HOST),
+        password=statements.one(protocol.PROTOCOL_PASSWORD),
+        username=statements.one(protocol.PROTOCOL_USERNAME),
     )
 
 

@@ -33,6 +33,7 @@ class Reason(enum.StrEnum):
     VIRTUAL_NAME = "Invalid SNI parameter format"
     REDIRECT_CLIENT = '"redirect" is unsupported in client sections'
     REDIRECT_CHECKS = 'Either "verifyChain" or "verifyPeer" has to be enabled for "redirect" to work'
+    REDIRECT_PROTOCOL = '"redirect" is incompatible with the specified protocol negotiation'
     TICKET_SECRETS = '"ticketKeySecret" and "ticketMacSecret" must be set together'
     VERSION_RANGE = "Invalid protocol version range"
 

@@ -73,13 +73,6 @@ SERVICE_OPTIONS = (
     _text("execArgs", "$0 $1 ...", "the program's arguments, its name first"),
     _text("ident", "USER", "user that the client's ident server has to name"),
     _only(False, yes_no, "libwrap", "yes|no", "ask /etc/hosts.allow and /etc/hosts.deny"),
-    _text("protocol", "PROTOCOL", "protocol to negotiate TLS in"),
-    _text("protocolAuthentication", "TYPE", "how to authenticate in the negotiation"),
-    _text("protocolDomain", "DOMAIN", "domain for the negotiation"),
-    _text("protocolHeader", "HEADER", "additional header for the negotiation", secret=True),
-    _text("protocolHost", "HOST[:PORT]", "destination that the negotiation names"),
-    _text("protocolPassword", "PASSWORD", "password for the negotiation", secret=True),
-    _text("protocolUsername", "USER", "user name for the negotiation"),
     _only(False, yes_no, "pty", "yes|no", "run the program on a pseudo-terminal"),
     # A delay in milliseconds is a way to say yes.
     _only("no", str.lower, "retry", "yes|no|MILLISECONDS", "start a program again when it has ended"),

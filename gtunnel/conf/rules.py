@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gtunnel.address import HostPort, UnixPath
 from gtunnel.conf import options_capture as capture
+from gtunnel.conf import options_protocol as protocol
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
 from gtunnel.conf import options_tls as tls
@@ -55,20 +56,49 @@ def _rows(*names: str) -> tuple[Row[object], ...]:
 
 
 def _endpoints(draft: Draft) -> Iterator[Problem]:
+    """Two of them: where connections come from, and where they go."""
     options = draft.statements
-    connects, destination = bool(options.all(service.CONNECT)), options.one(service.TRANSPARENT).destination
     virtual, accepts = _is_virtual(options), bool(options.all(service.ACCEPT))
-    missing = [] if accepts or virtual else ["accept is missing"]
     if accepts and virtual:
         hint = "a service that serves another one's names has no accept of its own"
         yield draft.problem(Reason.ENDPOINTS, hint, options.last(service.ACCEPT))
-    if not connects and not destination:
+    missing = [] if accepts or virtual else ["accept is missing"]
+    ways = _ways_out(options)
+    if not ways:
         missing.append("connect is missing")
     if missing:
         yield draft.problem(Reason.ENDPOINTS, ", ".join(missing))
-    if connects and destination:
-        hint = "the destination comes from the connection: remove connect, or transparent"
-        yield draft.problem(Reason.ENDPOINTS, hint, options.last(service.CONNECT))
+    if len(ways) > 1:
+        hint = f"{ways[0][1]}: remove {ways[1][0]}, or {ways[0][0]}"
+        yield draft.problem(Reason.ENDPOINTS, hint, options.last(ways[-1][2]))
+
+
+def _ways_out(options: Statements) -> list[tuple[str, str, Row[object]]]:
+    """Where a service's connections go: the option, what it means, and its row. All that are written."""
+    ways: list[tuple[str, str, Row[object]]] = []
+    name = options.one(protocol.PROTOCOL)
+    if name is not None and name.names_target and not options.one(service.CLIENT):
+        ways.append(("protocol", "the client says where it wants to go", protocol.PROTOCOL))
+    if options.one(service.TRANSPARENT).destination:
+        ways.append(("transparent", "the destination comes from the connection", service.TRANSPARENT))
+    if options.all(service.CONNECT):
+        ways.append(("connect", "connect says where connections go", service.CONNECT))
+    return ways
+
+
+def _protocol_mode(draft: Draft) -> Iterator[Problem]:
+    line, client = draft.statements.last(protocol.PROTOCOL), draft.statements.one(service.CLIENT)
+    name = draft.statements.one(protocol.PROTOCOL)
+    if name is not None and not (name.dials if client else name.serves):
+        mode = "client" if client else "server"
+        yield draft.problem(f"The '{name.value}' protocol is not supported in the {mode} mode", at=line)
+
+
+def _redirect_protocol(draft: Draft) -> Iterator[Problem]:
+    line, name = draft.statements.last(service.REDIRECT), draft.statements.one(protocol.PROTOCOL)
+    if line is not None and name is not None and name.talks_first:
+        hint = f"with {name.value} the target talks before the client has shown a certificate"
+        yield draft.problem(Reason.REDIRECT_PROTOCOL, hint, line)
 
 
 def _certificate(draft: Draft) -> Iterator[Problem]:
@@ -161,7 +191,8 @@ RULES: tuple[Rule, ...] = (
             service.CONNECT,
             service.TRANSPARENT,
             tls.SNI,
-            *_rows("exec", "protocol", "retry"),
+            protocol.PROTOCOL,
+            *_rows("exec", "retry"),
         ),
         _endpoints,
     ),
@@ -171,6 +202,8 @@ RULES: tuple[Rule, ...] = (
     Rule(tls.VERSION_OPTIONS, _versions),
     Rule((service.CLIENT, tls.SNI), _virtual_names),
     Rule((service.CLIENT, service.REDIRECT, *verify.DEMANDS), _redirect),
+    Rule((protocol.PROTOCOL, service.CLIENT), _protocol_mode),
+    Rule((protocol.PROTOCOL, service.REDIRECT), _redirect_protocol),
     Rule(sessions.TICKET_SECRETS, _ticket_secrets),
     Rule((capture.CAPTURE, service.TRANSPARENT), _capture_needs_destination),
     Rule(capture.OPTIONS, _capture_needs_ports),

@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass, field
 
 from gtunnel.address import Endpoint, HostPort
+from gtunnel.conf.settings_protocol import Protocol, ProtocolSettings
 from gtunnel.conf.settings_tls import (
     EngineCertificates,
     OcspFlag,
@@ -258,6 +259,7 @@ class ServiceSettings:
     client: bool
     accept: tuple[Endpoint, ...]
     connect: ConnectSettings
+    protocol: ProtocolSettings
     transparency: Transparency
     capture: CaptureSettings | None
     tls: TlsSettings
@@ -322,6 +324,8 @@ __all__ = [
     "OptionLine",
     "Place",
     "ProcessSettings",
+    "Protocol",
+    "ProtocolSettings",
     "ServiceSettings",
     "SessionServer",
     "SessionServerKind",

@@ -21,13 +21,15 @@ class SilentClientError(GtunnelError):
     level = Level.DEBUG
 
 
-def receive(leg: PlainLeg, wakeup: Wakeup, scratch: Scratch, seconds: float) -> HelloReader:
+def receive(leg: PlainLeg, wakeup: Wakeup, scratch: Scratch, seconds: float, began: bytes = b"") -> HelloReader:
     """Wait until a client has said its ClientHello, or something else, or no more. The socket stays the leg's.
 
-    Raises `SilentClientError`, `SocketError`, `WaitTimeoutError`.
+    `began` is what it has said of it already. Raises `SilentClientError`, `SocketError`, `WaitTimeoutError`.
     """
     deadline = monotonic() + seconds
     reader = HelloReader()
+    if began and _is_enough(reader, memoryview(began)):
+        return reader
     while True:
         try:
             count = leg.receive(scratch.cipher)

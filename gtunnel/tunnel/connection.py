@@ -15,6 +15,7 @@ from gtunnel.address import ClientAddress, OriginalDestination, SocketAddress
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import opening, resolver, sockopts
+from gtunnel.net.conversation import Conversation
 from gtunnel.net.dial import Dialled, dial
 from gtunnel.net.legs import Leg, PlainLeg, Scratch
 from gtunnel.net.names import Target
@@ -31,7 +32,7 @@ from gtunnel.tunnel.securing import Secured
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.sessionservers import SessionServers
 from gtunnel.tunnel.shared import SharedCounter
-from gtunnel.wire.steps import Connect, StartTls, Step
+from gtunnel.wire.steps import Connect, Negotiation, Scene, Send, Side, StartTls, Step
 
 
 @dataclass(slots=True)
@@ -63,6 +64,8 @@ class Connection:
         self._far: Leg | None = None  # towards the target
         self._dialled: Dialled | None = None
         self._destination: OriginalDestination | None = None
+        self._talks: dict[Side, Conversation] = {}
+        self._scene = Scene(client=accepted.client, listener=accepted.listener)
         self._relay: Relay | None = None
         self._secured: Secured | None = None
         self._greeted = False
@@ -99,10 +102,7 @@ class Connection:
         self._destination = self.service.transparency.destination(self._accepted)
         if self._destination is not None:
             self.log.write(Level.INFO, f"Original destination is {self._destination}")
-        if self.service.settings.client:
-            self._greet()
-        for step in self.service.negotiate():
-            self._take(step)
+        self._negotiate(self.service.negotiate(self._scene))
         self._transfer()
 
     def _begin(self) -> None:
@@ -116,11 +116,48 @@ class Connection:
             self._greeted = True
             self.log.write(Level.NOTICE, f"Service [{self.service.name}] accepted connection from {self.peer}")
 
-    def _take(self, step: Step) -> None:
+    def _negotiate(self, negotiation: Negotiation) -> None:
+        """Take a protocol's steps. What one fails with is the protocol's to comment on before it is ours."""
+        try:
+            step = next(negotiation)
+            if not isinstance(step, StartTls) or self.service.settings.client:
+                self._greet()
+            while True:
+                try:
+                    answer = self._take(step)
+                except GtunnelError as error:
+                    step = negotiation.throw(error)
+                else:
+                    step = negotiation.send(answer)
+        except StopIteration:
+            return
+
+    def _take(self, step: Step) -> bytes:
         if isinstance(step, StartTls):
             self._start_tls()
         elif isinstance(step, Connect):
             self._connect(step)
+        elif isinstance(step, Send):
+            self._talk(step.side).send(self._leg(step.side), step, self.log)
+        else:
+            return self._talk(step.side).receive(self._leg(step.side), step, self.log)
+        return b""
+
+    def _talk(self, side: Side) -> Conversation:
+        if side not in self._talks:
+            seconds = self.service.settings.timeouts.busy
+            self._talks[side] = Conversation(side, self._workplace.scratch, self._wakeup, seconds)
+        return self._talks[side]
+
+    def _leg(self, side: Side) -> Leg:
+        leg = self._near if side is Side.CLIENT else self._far
+        if leg is None:
+            raise TypeError("a protocol talks to a target that is not connected")
+        return leg
+
+    def _unread(self, side: Side) -> bytes:
+        """What a side has said beyond the negotiation."""
+        return self._talks[side].take_rest() if side in self._talks else b""
 
     def _start_tls(self) -> None:
         client = self.service.settings.client
@@ -135,7 +172,8 @@ class Connection:
     def _accept_tls(self, plain: PlainLeg) -> None:
         """TLS towards the client. Its server name may make it another service's."""
         deadline = monotonic() + self.service.settings.timeouts.busy
-        reader = opening.receive(plain, self._wakeup, self._workplace.scratch, deadline - monotonic())
+        began = self._unread(Side.CLIENT)
+        reader = opening.receive(plain, self._wakeup, self._workplace.scratch, deadline - monotonic(), began)
         self._greet()
         if self.service.virtual:
             self._switch(reader.hello())
@@ -144,7 +182,8 @@ class Connection:
 
     def _connect_tls(self, plain: PlainLeg, dialled: Dialled) -> None:
         """TLS towards the target."""
-        self._secured = securing.connect(self.service, plain, dialled.target, self._tools)
+        began = self._unread(Side.TARGET)
+        self._secured = securing.connect(self.service, plain, dialled.target, self._tools, began)
         self._far = self._secured.leg
 
     @property
@@ -185,6 +224,7 @@ class Connection:
             targets = service.targets.candidates(resolver.lookup, self.log)
         self._dialled = dial(service.outgoing, targets, self.client, self._wakeup, self.log)
         self._far = self._dialled.leg
+        self._scene.bound = self._dialled.local
         local = self._dialled.local or "unnamed socket"
         self.log.write(Level.NOTICE, f"Service [{service.name}] connected remote server from {local}")
 
@@ -192,6 +232,8 @@ class Connection:
         if self._near is None or self._far is None:
             raise RuntimeError("a protocol ended without a target")
         self._relay = Relay.between(self._near, self._far)
+        self._relay.forth.held = self._unread(Side.CLIENT)
+        self._relay.back.held = self._unread(Side.TARGET)
         timeouts = self.service.settings.timeouts
         try:
             ended = self._relay.run(self._workplace.scratch, self._wakeup, timeouts)

@@ -26,8 +26,8 @@ from gtunnel.tls.site import Site
 from gtunnel.tunnel.resumption import ClientResumption
 from gtunnel.tunnel.shared import SharedCache, SharedCounter
 from gtunnel.tunnel.targets import Targets
-from gtunnel.wire import plain
-from gtunnel.wire.steps import Negotiation
+from gtunnel.wire import protocols
+from gtunnel.wire.steps import Negotiation, Scene
 
 
 class ServiceError(GtunnelError):
@@ -66,7 +66,7 @@ class Service:
     targets: Targets
     redirected: Targets | None
     outgoing: Outgoing
-    negotiate: Callable[[], Negotiation]
+    negotiate: Callable[[Scene], Negotiation]
     inquirer: Inquirer | None
     server_sessions: SharedCache | None
     client_sessions: ClientResumption | None
@@ -145,7 +145,7 @@ def compile_service(
             mark=net.own_mark if net is not None else 0,
             loops=loops if settings.transparency.destination else None,
         ),
-        negotiate=plain.client if settings.client else plain.server,
+        negotiate=protocols.negotiator(settings.protocol, client=settings.client),
         inquirer=tls.inquirer,
         server_sessions=_server_sessions(settings, tls),
         client_sessions=_client_sessions(settings),

@@ -2,17 +2,35 @@
 
 A protocol owns the order of a connection: whether TLS starts before or after the target is connected is the order in
 which it yields. After its last step the relay begins.
+
+A step's answer is what `yield` returns: the bytes of `ReceiveLine` and `Receive`, and b"" of all others. A step that
+fails raises where it was yielded, so a protocol that has something to say about it can (SOCKS), and raises it again.
 """
 
+import enum
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from gtunnel.address import Endpoint
+from gtunnel.address import Endpoint, SocketAddress
+
+# A line, or a message of known length, that a peer may make us keep. HTTP's and IMAP's longest lines are shorter.
+MAX_MESSAGE = 16384
+
+
+class Side(enum.Enum):
+    """Whom to talk to. TLS is on the CLIENT's side of a server and on the TARGET's side of a client."""
+
+    CLIENT = "client"
+    TARGET = "target"
 
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """Shake hands on the TLS leg: the accepted one of a server, the outgoing one of a client."""
+    """Shake hands on the TLS leg: the accepted one of a server, the outgoing one of a client.
+
+    What that leg's peer has sent beyond the last message taken is the beginning of TLS, whatever it looks like: nothing
+    that came in plaintext is ever taken for something said under TLS.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +40,44 @@ class Connect:
     target: Endpoint | None = None
 
 
-Step = StartTls | Connect
-Negotiation = Generator[Step, None, None]
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send bytes. `secret` keeps them out of the log."""
+
+    side: Side
+    data: bytes
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveLine:
+    """Wait for a line; the answer is without its end (LF, or CR LF). `limit`: bytes of it, its end included."""
+
+    side: Side
+    limit: int = MAX_MESSAGE
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Wait for exactly so many bytes, at most MAX_MESSAGE."""
+
+    side: Side
+    count: int
+
+
+Step = StartTls | Connect | Send | ReceiveLine | Receive
+Negotiation = Generator[Step, bytes, None]
+
+
+@dataclass(slots=True)
+class Scene:
+    """What is known of a connection, for the protocols that tell it. The spine fills it in as it learns it.
+
+    `client` is the client, `listener` the address that it reached; `bound` is our address on the outgoing leg. All are
+    None where there is none yet, or where it is a Unix socket.
+    """
+
+    client: SocketAddress | None = None
+    listener: SocketAddress | None = None
+    bound: SocketAddress | None = None

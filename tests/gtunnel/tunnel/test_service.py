@@ -13,7 +13,7 @@ from gtunnel.events import SilentLog
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.transparency import KeepDestination, Opaque
 from gtunnel.tunnel.service import Building, Service, ServiceError, compile_service
-from gtunnel.wire.steps import Connect, StartTls
+from gtunnel.wire.steps import Connect, Scene, StartTls
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import configuration, service
 from tests.support.certificates import Pki
@@ -33,11 +33,12 @@ def problems(text: str) -> list[str]:
 
 def test_a_server_shakes_hands_before_anybody_is_connected(pki: Pki) -> None:
     server = compiled(service(f"accept = 1\nconnect = 2\ncert = {pki.server.pem}"))
-    assert list(server.negotiate()) == [StartTls(), Connect()]
+    assert list(server.negotiate(Scene())) == [StartTls(), Connect()]
 
 
 def test_a_client_connects_and_then_shakes_hands() -> None:
-    assert list(compiled(service("client = yes\naccept = 1\nconnect = 2")).negotiate()) == [Connect(), StartTls()]
+    client = compiled(service("client = yes\naccept = 1\nconnect = 2"))
+    assert list(client.negotiate(Scene())) == [Connect(), StartTls()]
 
 
 def test_every_accept_line_is_a_listener() -> None:

@@ -1,0 +1,82 @@
+"""Options of the negotiation that comes before TLS, or right after it (manual, option protocol)."""
+
+from gtunnel.conf.option import Scope, Single, Topic
+from gtunnel.conf.parsers import choice, text_of
+from gtunnel.conf.settings import Protocol
+
+PROTOCOL = Single[Protocol | None](
+    name="protocol",
+    scope=Scope.SERVICE,
+    parse=choice(Protocol, "There is no such protocol"),
+    default=None,
+    metavar="PROTOCOL",
+    help="protocol to negotiate TLS in",
+    works_for=(None, Protocol.SMTP),
+    topic=Topic.PROTOCOLS,
+    more=(
+        "For protocols that begin in plaintext and change to TLS on the same port (`protocol = smtp`: STARTTLS). Not "
+        "for TLS from the first byte on a port of its own, which is what happens without this option."
+    ),
+)
+PROTOCOL_AUTHENTICATION = Single[str | None](
+    name="protocolAuthentication",
+    scope=Scope.SERVICE,
+    parse=str.lower,
+    default=None,
+    metavar="TYPE",
+    help="how to authenticate in the negotiation",
+)
+PROTOCOL_DOMAIN = Single[str | None](
+    name="protocolDomain",
+    scope=Scope.SERVICE,
+    parse=text_of("a domain"),
+    default=None,
+    metavar="DOMAIN",
+    help="domain for the negotiation",
+    works_for=(None,),
+)
+PROTOCOL_HEADER = Single[str | None](
+    name="protocolHeader",
+    scope=Scope.SERVICE,
+    parse=text_of("a header"),
+    default=None,
+    metavar="HEADER",
+    help="additional header for the negotiation",
+    secret=True,
+    works_for=(None,),
+)
+PROTOCOL_HOST = Single[str | None](
+    name="protocolHost",
+    scope=Scope.SERVICE,
+    parse=text_of("a host"),
+    default=None,
+    metavar="HOST[:PORT]",
+    help="destination that the negotiation names",
+)
+PROTOCOL_PASSWORD = Single[str | None](
+    name="protocolPassword",
+    scope=Scope.SERVICE,
+    parse=text_of("a password"),
+    default=None,
+    metavar="PASSWORD",
+    help="password for the negotiation",
+    secret=True,
+)
+PROTOCOL_USERNAME = Single[str | None](
+    name="protocolUsername",
+    scope=Scope.SERVICE,
+    parse=text_of("a name"),
+    default=None,
+    metavar="USER",
+    help="user name for the negotiation",
+)
+
+OPTIONS = (
+    PROTOCOL,
+    PROTOCOL_AUTHENTICATION,
+    PROTOCOL_DOMAIN,
+    PROTOCOL_HEADER,
+    PROTOCOL_HOST,
+    PROTOCOL_PASSWORD,
+    PROTOCOL_USERNAME,
+)

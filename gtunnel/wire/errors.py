@@ -1,0 +1,15 @@
+"""What a negotiation fails with."""
+
+from gtunnel.errors import GtunnelError
+
+
+class ProtocolError(GtunnelError):
+    """A peer said what the protocol does not allow, or no to what we need. `protocol` is its name as configured."""
+
+    template = "{protocol}: {reason}"
+
+
+class MessageError(GtunnelError):
+    """What a peer sent is no message: too long, or cut short. `side` is who sent it."""
+
+    template = "the {side}'s message: {reason}"

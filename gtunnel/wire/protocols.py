@@ -1,0 +1,24 @@
+"""Which negotiation belongs to which name (manual, option protocol)."""
+
+from collections.abc import Callable
+from functools import partial
+
+from gtunnel.conf.settings import Protocol, ProtocolSettings
+from gtunnel.wire import plain, smtp
+from gtunnel.wire.steps import Negotiation, Scene
+
+Negotiator = Callable[[ProtocolSettings, Scene], Negotiation]
+
+SERVERS: dict[Protocol | None, Negotiator] = {
+    None: plain.server,
+    Protocol.SMTP: smtp.server,
+}
+CLIENTS: dict[Protocol | None, Negotiator] = {
+    None: plain.client,
+    Protocol.SMTP: smtp.client,
+}
+
+
+def negotiator(settings: ProtocolSettings, *, client: bool) -> Callable[[Scene], Negotiation]:
+    """How connections of a service are negotiated. The configuration's rules let only pairs through that are here."""
+    return partial((CLIENTS if client else SERVERS)[settings.name], settings)
