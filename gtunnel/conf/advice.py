@@ -15,6 +15,7 @@ from pathlib import Path
 
 from gtunnel.address import HostPort
 from gtunnel.conf import advice_ocsp as ocsp
+from gtunnel.conf import advice_protocol as protocols
 from gtunnel.conf.settings import Configuration, Foreground, Place, ServiceSettings, TlsVersion
 
 # Cipher strings that let in what no peer needs any more (openssl-ciphers(1)), if they are not switched off by ! or -.
@@ -241,7 +242,13 @@ SERVICE_ADVISORS: dict[Severity, tuple[Callable[[ServiceSettings, Configuration]
         ocsp.nobody_is_asked_about,
         ocsp.weak_answers,
     ),
-    Severity.REMARK: (_any_peer_of_the_ca, ocsp.inconclusive_answers, ocsp.idle_flags),
+    Severity.REMARK: (
+        _any_peer_of_the_ca,
+        protocols.unused_options,
+        protocols.unused_lines_of_virtual_services,
+        ocsp.inconclusive_answers,
+        ocsp.idle_flags,
+    ),
 }
 PROCESS_ADVISORS: tuple[Callable[[Configuration], Iterator[Finding]], ...] = (
     _silent_daemon,

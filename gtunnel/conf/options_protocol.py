@@ -71,8 +71,8 @@ PROTOCOL_USERNAME = Single[str | None](
     help="user name for the negotiation",
 )
 
-OPTIONS = (
-    PROTOCOL,
+# Those that say more about a negotiation than which one it is.
+DETAILS = (
     PROTOCOL_AUTHENTICATION,
     PROTOCOL_DOMAIN,
     PROTOCOL_HEADER,
@@ -80,3 +80,4 @@ OPTIONS = (
     PROTOCOL_PASSWORD,
     PROTOCOL_USERNAME,
 )
+OPTIONS = (PROTOCOL, *DETAILS)

@@ -36,7 +36,37 @@ class Protocol(enum.Enum):
     @property
     def talks_first(self) -> bool:
         """Whether a server is connected to its target, and lets it talk, before TLS starts."""
-        return self not in (Protocol.SOCKS, Protocol.PROXY, Protocol.CONNECT)
+        return self in (Protocol.IMAP, Protocol.POP3, Protocol.SMTP)
+
+    @property
+    def begins_plain(self) -> bool:
+        """Whether something is said in plaintext on the TLS side, so that a peer may go on so where TLS begins."""
+        return self not in (Protocol.SOCKS, Protocol.PROXY)
+
+    def uses(self, *, client: bool) -> "Uses":
+        """What it makes of its options in one of the two modes."""
+        return USES.get((self, client), NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Which `protocol*` options mean something to a protocol in one mode, and the values of `protocolAuthentication`:
+    the first one is the default."""
+
+    options: frozenset[str] = frozenset()
+    authentications: tuple[str, ...] = ()
+
+
+NOTHING = Uses()
+_CREDENTIALS = frozenset({"protocolAuthentication", "protocolUsername", "protocolPassword"})
+# By protocol, and whether in client mode. What is not here uses none of them.
+USES: dict[tuple[Protocol, bool], Uses] = {
+    (Protocol.SMTP, True): Uses(_CREDENTIALS | {"protocolHost"}, ("plain", "login")),
+    (Protocol.CONNECT, True): Uses(
+        _CREDENTIALS | {"protocolHost", "protocolDomain", "protocolHeader"}, ("basic", "ntlm")
+    ),
+    (Protocol.SOCKS, True): Uses(frozenset({"protocolHost", "protocolUsername", "protocolPassword"})),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

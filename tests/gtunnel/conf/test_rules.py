@@ -35,6 +35,11 @@ CASES = [
     (CLIENT + "transparent = source\ncapture = 80", "capture needs transparent = destination or both"),
     (GATEWAY + "captureLocal = yes", "captureLocal needs capture"),
     ("[x]\nclient = yes\naccept = 0\ntransparent = both\ncapture = 80", "capture needs an accept line with a TCP port"),
+    (
+        CLIENT + "protocol = smtp\nprotocolAuthentication = ntlm",
+        "t.conf:6: \"protocolAuthentication = ntlm\": Service [c]: smtp authenticates as either 'plain' or 'login'",
+    ),
+    (CLIENT + "protocol = smtp\nprotocolUsername = u", "protocolUsername and protocolPassword belong together"),
     (GATEWAY + "accept = /run/s", "a Unix socket's connections have no original destination"),
 ]
 

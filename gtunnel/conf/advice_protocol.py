@@ -1,0 +1,39 @@
+"""What `advice` says of a service's protocol."""
+
+from collections.abc import Iterator
+
+from gtunnel.conf.options_protocol import DETAILS
+from gtunnel.conf.settings import Configuration, ServiceSettings
+
+Finding = tuple[str, str]
+
+
+def unused_options(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
+    """stunnel accepts what the protocol, or its mode, makes nothing of."""
+    protocol = service.protocol
+    name = protocol.name
+    used = frozenset[str]() if name is None else name.uses(client=service.client).options
+    mode = "client" if service.client else "server"
+    for row in DETAILS:
+        line = service.lines.last(row.name)
+        if line is not None and row.name not in used:
+            why = (
+                "there is no protocol" if name is None else f"protocol = {name.value} in {mode} mode has no use for it"
+            )
+            yield f"{row.name} ({line.place}) does nothing: {why}", "remove the line"
+    if "protocolAuthentication" in used and protocol.authentication is not None and protocol.username is None:
+        yield "protocolAuthentication does nothing without a name", "set protocolUsername and protocolPassword"
+
+
+def unused_lines_of_virtual_services(service: ServiceSettings, configuration: Configuration) -> Iterator[Finding]:
+    """The primary's negotiation has begun, and perhaps connected, before the client names a server (manual, sni)."""
+    primaries = {name.primary for name in service.virtual_names}
+    for primary in configuration.services:
+        if primary.section not in primaries:
+            continue
+        name = primary.protocol.name
+        if name is not None and name.talks_first and service.connect.targets:
+            why = f"protocol = {name.value} of [{primary.section}] connects before the client names a server"
+            yield f"its connect is not used: {why}", "give it a port of its own"
+        if service.protocol.name not in {None, name}:
+            yield f"its protocol is not used, but that of [{primary.section}]", "remove the line"
