@@ -5,6 +5,7 @@ Foreign exceptions (OpenSSL's, the kernel's errno) become one of these at the fl
 is a bug and logs a traceback.
 """
 
+import errno
 from typing import ClassVar
 
 from gtunnel.events import Level
@@ -25,6 +26,13 @@ class AddressError(GtunnelError):
     """A text that is no address."""
 
     template = "{text!r} is not an address: {reason}"
+
+
+class ReachError(GtunnelError):
+    """A target that could not be connected to. `number` is the errno that says why best; EHOSTUNREACH where its name
+    has no address."""
+
+    number = errno.EHOSTUNREACH
 
 
 class UsageError(GtunnelError):

@@ -14,11 +14,13 @@ from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
 from gtunnel.conf import options_tls as tls
 from gtunnel.conf import options_verify as verify
+from gtunnel.conf import rules_protocol
 from gtunnel.conf.demands import demand, has_trust, version_bounds, versions_ascend
 from gtunnel.conf.errors import Problem, Reason
 from gtunnel.conf.option import Row
 from gtunnel.conf.parsers import alternatives
 from gtunnel.conf.reader import SectionOutline
+from gtunnel.conf.settings import Protocol
 from gtunnel.conf.statements import Statement, Statements
 from gtunnel.conf.table import find
 
@@ -80,7 +82,9 @@ def _ways_out(options: Statements) -> list[tuple[str, str, Row[object]]]:
     name = options.one(protocol.PROTOCOL)
     if name is not None and name.names_target and not options.one(service.CLIENT):
         ways.append(("protocol", "the client says where it wants to go", protocol.PROTOCOL))
-    if options.one(service.TRANSPARENT).destination:
+    # A SOCKS server is told the destination that the client meant, so it has to be connected to.
+    told = name is Protocol.SOCKS and options.one(service.CLIENT)
+    if options.one(service.TRANSPARENT).destination and not told:
         ways.append(("transparent", "the destination comes from the connection", service.TRANSPARENT))
     if options.all(service.CONNECT):
         ways.append(("connect", "connect says where connections go", service.CONNECT))
@@ -92,7 +96,7 @@ def _protocol_mode(draft: Draft) -> Iterator[Problem]:
     name = draft.statements.one(protocol.PROTOCOL)
     if name is not None and not (name.dials if client else name.serves):
         mode = "client" if client else "server"
-        yield draft.problem(f"The '{name.value}' protocol is not supported in the {mode} mode", at=line)
+        yield draft.problem(f"The '{name.value}' protocol is not supported in the {mode} mode", name.remedy, line)
 
 
 def _redirect_protocol(draft: Draft) -> Iterator[Problem]:
@@ -231,6 +235,8 @@ RULES: tuple[Rule, ...] = (
         (protocol.PROTOCOL, service.CLIENT, protocol.PROTOCOL_USERNAME, protocol.PROTOCOL_PASSWORD),
         _protocol_credentials,
     ),
+    Rule((protocol.PROTOCOL, protocol.PROTOCOL_HOST, service.CLIENT), rules_protocol.destination),
+    Rule((*protocol.OPTIONS, service.CLIENT), rules_protocol.credentials),
     Rule(sessions.TICKET_SECRETS, _ticket_secrets),
     Rule((capture.CAPTURE, service.TRANSPARENT), _capture_needs_destination),
     Rule(capture.OPTIONS, _capture_needs_ports),

@@ -3,6 +3,8 @@
 import enum
 from dataclasses import dataclass, field
 
+from gtunnel.address import HostPort, parse_endpoint
+
 
 class Protocol(enum.Enum):
     """`protocol`."""
@@ -21,7 +23,7 @@ class Protocol(enum.Enum):
     @property
     def serves(self) -> bool:
         """Whether it works in server mode."""
-        return self not in (Protocol.LDAP, Protocol.NNTP)
+        return self not in (Protocol.CONNECT, Protocol.LDAP, Protocol.NNTP)
 
     @property
     def dials(self) -> bool:
@@ -29,9 +31,20 @@ class Protocol(enum.Enum):
         return self is not Protocol.PROXY
 
     @property
+    def remedy(self) -> str:
+        """What to do instead in the mode that it does not work in; "" where there is nothing to say."""
+        # Differs from stunnel: whoever asked in plaintext would choose the target, whatever `connect` says.
+        return "protocol = socks lets clients choose the target, inside TLS" if self is Protocol.CONNECT else ""
+
+    @property
     def names_target(self) -> bool:
         """Whether the clients of a server say whom they want to reach, so that it has no `connect`."""
         return self is Protocol.SOCKS
+
+    @property
+    def names_destination(self) -> bool:
+        """Whether a client tells the server that it connects to whom it wants to reach (`protocolHost`)."""
+        return self in (Protocol.CONNECT, Protocol.SOCKS)
 
     @property
     def talks_first(self) -> bool:
@@ -80,3 +93,22 @@ class ProtocolSettings:
     host: str | None = None
     password: str | None = field(default=None, repr=False)
     username: str | None = None
+
+    @property
+    def destination(self) -> HostPort | None:
+        """`protocolHost`, where it says whom the server is to be asked for."""
+        if self.host is None or self.name is None or not self.name.names_destination:
+            return None
+        endpoint = parse_endpoint(self.host)
+        return endpoint if isinstance(endpoint, HostPort) else None
+
+    @property
+    def carries_destination(self) -> bool:
+        """Whether the server that a client connects to is told the destination, which may be the one it meant."""
+        return self.name is not None and self.name.names_destination
+
+    @property
+    def tls_peer(self) -> str | None:
+        """The host that speaks TLS where it is not the one that is connected to, but one behind it."""
+        target = self.destination if self.name is Protocol.CONNECT else None
+        return None if target is None else target.host

@@ -44,7 +44,8 @@ class Conversation:
 
     def send(self, leg: Leg, step: Send, log: Log) -> None:
         """Send a message, all of it. Raises `WaitTimeoutError` and what a leg does."""
-        self._tell("->", step.data, secret=step.secret, log=log)
+        if not step.binary:
+            self._tell("->", step.data, secret=step.secret, log=log)
         deadline = monotonic() + self._seconds
         left = memoryview(step.data)
         while left or leg.blocked:

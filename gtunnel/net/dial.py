@@ -35,6 +35,7 @@ def dial(
     settings: Outgoing, targets: Iterable[Target], client: ClientAddress | None, wakeup: Wakeup, log: Log
 ) -> Dialled:
     """Connect to the first target that answers; the leg is the caller's. Raises `NoTargetError`."""
+    number = errno.EHOSTUNREACH
     for target in targets:
         log.write(Level.INFO, f"s_connect: connecting {target}")
         attempt = _Attempt(settings, target, client, wakeup)
@@ -42,11 +43,12 @@ def dial(
             dialled = attempt.run()
         except (SocketError, OriginError) as error:
             log.write(Level.ERR, f"s_connect: {error}")
+            number = error.number if isinstance(error, SocketError) and error.number else number
             continue
         log.write(Level.NOTICE, f"s_connect: connected {target}")
         sockopts.apply(dialled.leg.sock, settings.options, "remote", log)
         return dialled
-    raise NoTargetError
+    raise NoTargetError(number)
 
 
 class _Attempt:
@@ -138,7 +140,9 @@ class _Attempt:
                 leg.want(receive=False, send=False)
                 return 0
             if not in_time:
-                raise SocketError(operation=f"s_poll_wait {self._target}", reason="TIMEOUTconnect exceeded")
+                error = SocketError(operation=f"s_poll_wait {self._target}", reason="TIMEOUTconnect exceeded")
+                error.number = errno.ETIMEDOUT
+                raise error
 
 
 def _bind_local(sock: socket.socket, local: str) -> None:

@@ -1,8 +1,9 @@
 """What sockets fail with. The wording is that of stunnel's log where it has one."""
 
+import errno
 import os
 
-from gtunnel.errors import GtunnelError
+from gtunnel.errors import GtunnelError, ReachError
 from gtunnel.events import Level
 
 
@@ -10,11 +11,15 @@ class SocketError(GtunnelError):
     """The kernel refused an operation on a socket. `operation` is a system call or a step with a name."""
 
     template = "{operation}: {reason}"
+    # The errno; 0 where it is none of the kernel's.
+    number = 0
 
     @classmethod
     def of(cls, operation: str, error: OSError) -> "SocketError":
         """Translate an `OSError`, in the form `connect: Connection refused (111)`."""
-        return cls(operation=operation, reason=errno_text(error))
+        problem = cls(operation=operation, reason=errno_text(error))
+        problem.number = error.errno or 0
+        return problem
 
 
 class WaitTimeoutError(GtunnelError):
@@ -24,13 +29,17 @@ class WaitTimeoutError(GtunnelError):
     level = Level.INFO
 
 
-class NoTargetError(GtunnelError):
-    """None of a service's targets could be connected."""
+class NoTargetError(ReachError):
+    """None of a service's targets could be connected. `number`: why the last one could not."""
 
     template = "No more addresses to connect"
 
+    def __init__(self, number: int = errno.EHOSTUNREACH) -> None:
+        self.number = number
+        super().__init__()
 
-class ResolveError(GtunnelError):
+
+class ResolveError(ReachError):
     """A host name has no address."""
 
     template = "Error resolving {host!r}: {reason}"

@@ -58,6 +58,9 @@ class Leg(Protocol):
     def want(self, *, receive: bool, send: bool) -> None:
         """Set what the leg's watch waits for."""
 
+    def spare(self) -> None:
+        """The peer has been told of a failure: no reset, which might destroy what it was told."""
+
     def close(self, *, reset: bool) -> None:
         """Close the socket; with `reset` by RST, so that the peer learns of the failure."""
 
@@ -121,6 +124,10 @@ class PlainLeg:
     def want(self, *, receive: bool, send: bool) -> None:
         """See `Leg`."""
         self._watch.want((READ if receive else 0) | (WRITE if send else 0))
+
+    def spare(self) -> None:
+        """See `Leg`."""
+        self.told = True
 
     def close(self, *, reset: bool) -> None:
         """See `Leg`."""
@@ -290,6 +297,10 @@ class TlsLeg:
         """See `Leg`. A starved engine waits for the peer, not for room in the kernel."""
         # Only a receive feeds a starved engine. Where none is due (its sink is full), input would wake us in vain.
         self._plain.want(receive=receive, send=bool(self._backlog) or (send and not self._starved))
+
+    def spare(self) -> None:
+        """See `Leg`."""
+        self._plain.spare()
 
     def close(self, *, reset: bool) -> None:
         """See `Leg`."""

@@ -10,6 +10,7 @@ A connection that was made to the listener itself has no other destination; pass
 itself, for ever. That is refused, and so is a connection that gtunnel itself made and the rules caught (`LoopGuard`).
 """
 
+import contextlib
 import errno
 import socket
 import struct
@@ -150,6 +151,15 @@ class KeepDestination(Opaque):
                 "it would loop (exclude gtunnel's user or mark from them)"
             )
         return OriginalDestination(destination)
+
+
+class Redirected(KeepDestination):
+    """As `destination`, for who does not ask for it by name: where rights are missing, NAT alone hands over."""
+
+    def prepare_listener(self, sock: socket.socket) -> None:
+        """IP_TRANSPARENT, if we may."""
+        with contextlib.suppress(PermissionError):
+            sockopts.set_transparent(sock)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from gtunnel.tunnel.securing import Secured
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.sessionservers import SessionServers
 from gtunnel.tunnel.shared import SharedCounter
-from gtunnel.wire.steps import Connect, Negotiation, Scene, Send, Side, StartTls, Step
+from gtunnel.wire.steps import Connect, Negotiation, Resolve, Scene, Send, Side, StartTls, Step
 
 
 @dataclass(slots=True)
@@ -101,6 +101,7 @@ class Connection:
         self._begin()
         self._destination = self.service.transparency.destination(self._accepted)
         if self._destination is not None:
+            self._scene.destination = self._destination
             self.log.write(Level.INFO, f"Original destination is {self._destination}")
         self._negotiate(self.service.negotiate(self._scene))
         self._transfer()
@@ -137,11 +138,21 @@ class Connection:
             self._start_tls()
         elif isinstance(step, Connect):
             self._connect(step)
+        elif isinstance(step, Resolve):
+            found = resolver.lookup(step.target)
+            self._scene.resolved = tuple(address for address in found if isinstance(address, SocketAddress))
         elif isinstance(step, Send):
-            self._talk(step.side).send(self._leg(step.side), step, self.log)
+            self._send(step)
         else:
             return self._talk(step.side).receive(self._leg(step.side), step, self.log)
         return b""
+
+    def _send(self, step: Send) -> None:
+        leg = self._leg(step.side)
+        self._talk(step.side).send(leg, step, self.log)
+        if step.farewell:
+            leg.spare()
+            leg.finish()
 
     def _talk(self, side: Side) -> Conversation:
         if side not in self._talks:
@@ -179,11 +190,13 @@ class Connection:
             self._switch(reader.hello())
         self._secured = securing.accept(self.service, plain, reader, self._tools, deadline - monotonic())
         self._near = self._secured.leg
+        self._scene.redirected = self._secured.unconvincing
 
     def _connect_tls(self, plain: PlainLeg, dialled: Dialled) -> None:
         """TLS towards the target."""
         began = self._unread(Side.TARGET)
-        self._secured = securing.connect(self.service, plain, dialled.target, self._tools, began)
+        target = Target(dialled.target.address, self.service.settings.protocol.tls_peer or dialled.target.host)
+        self._secured = securing.connect(self.service, plain, target, self._tools, began)
         self._far = self._secured.leg
 
     @property
@@ -214,11 +227,13 @@ class Connection:
 
     def _connect(self, step: Connect) -> None:
         service = self.service
-        if step.target is not None:
-            targets: Iterable[Target] = [Target(address, None) for address in resolver.lookup(step.target)]
-        elif self._secured is not None and self._secured.unconvincing and service.redirected is not None:
-            targets = service.redirected.candidates(resolver.lookup, self.log)
-        elif self._destination is not None:
+        if self._scene.redirected and service.redirected is not None:
+            targets: Iterable[Target] = service.redirected.candidates(resolver.lookup, self.log)
+        elif step.addresses:
+            targets = [Target(address, None) for address in step.addresses]
+        elif step.target is not None:
+            targets = [Target(address, None) for address in resolver.lookup(step.target)]
+        elif self._destination is not None and not service.settings.protocol.carries_destination:
             targets = [Target(self._destination, None)]
         else:
             targets = service.targets.candidates(resolver.lookup, self.log)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gtunnel.address import HostPort, SocketAddress
 from gtunnel.conf.errors import Problem, problem_of
-from gtunnel.conf.settings import NetSettings, ServiceSettings, SessionServerKind, VirtualName
+from gtunnel.conf.settings import NetSettings, Protocol, ServiceSettings, SessionServerKind, Transparency, VirtualName
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import names, redisclient
@@ -14,7 +14,7 @@ from gtunnel.net.errors import ResolveError
 from gtunnel.net.listen import ListenerSpec
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.outgoing import Outgoing
-from gtunnel.net.transparency import TransparencyStrategy, strategy
+from gtunnel.net.transparency import Redirected, TransparencyStrategy, strategy
 from gtunnel.tls import context
 from gtunnel.tls.context import TlsContext
 from gtunnel.tls.errors import TlsSetupError
@@ -130,7 +130,7 @@ def compile_service(
         raise ServiceSettingsError(tuple(problems))
     if tls.served is not None:
         _prepare(tls.served, settings, building.log)
-    transparency = strategy(settings.transparency, loops)
+    transparency = _strategy(settings, loops)
     return Service(
         settings=settings,
         tls=tls,
@@ -151,6 +151,18 @@ def compile_service(
         client_sessions=_client_sessions(settings),
         log=log,
     )
+
+
+def _strategy(settings: ServiceSettings, loops: LoopGuard) -> TransparencyStrategy:
+    """How addresses are treated. A SOCKS server that is not told a fixed destination is told the one that the client
+    meant, as in stunnel, whatever `transparent` says."""
+    protocol = settings.protocol
+    asked = settings.client and protocol.name is Protocol.SOCKS and protocol.destination is None
+    if asked and settings.transparency is Transparency.NONE:
+        return Redirected(loops)
+    if asked and settings.transparency is Transparency.SOURCE:
+        return strategy(Transparency.BOTH, loops)
+    return strategy(settings.transparency, loops)
 
 
 def _prepare(staple: Staple, settings: ServiceSettings, log: Log) -> None:

@@ -22,13 +22,14 @@ class Inbox:
         """What the step asks for; None if it has not come yet. Raises `MessageError` for a line beyond its limit."""
         if isinstance(step, Receive):
             return self._cut(step.count) if len(self._data) >= step.count else None
-        end = self._data.find(b"\n", self._searched, step.limit)
+        end = self._data.find(step.end, self._searched, step.limit)
         if end < 0:
             self._searched = len(self._data)
             if len(self._data) >= step.limit:
                 raise MessageError(side=step.side.value, reason=f"Line too long: more than {step.limit} bytes")
             return None
-        return self._cut(end + 1)[:-1].removesuffix(b"\r")
+        line = self._cut(end + 1)[:-1]
+        return line.removesuffix(b"\r") if step.end == b"\n" else line
 
     def take_rest(self) -> bytes:
         """All that is left, for whoever goes on with this side: TLS, or the relay."""

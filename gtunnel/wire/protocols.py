@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gtunnel.conf.settings import Protocol, ProtocolSettings
-from gtunnel.wire import plain, smtp
+from gtunnel.wire import plain, smtp, socks
 from gtunnel.wire.steps import Negotiation, Scene
 
 Negotiator = Callable[[ProtocolSettings, Scene], Negotiation]
@@ -12,10 +12,12 @@ Negotiator = Callable[[ProtocolSettings, Scene], Negotiation]
 SERVERS: dict[Protocol | None, Negotiator] = {
     None: plain.server,
     Protocol.SMTP: smtp.server,
+    Protocol.SOCKS: socks.server,
 }
 CLIENTS: dict[Protocol | None, Negotiator] = {
     None: plain.client,
     Protocol.SMTP: smtp.client,
+    Protocol.SOCKS: socks.client,
 }
 
 

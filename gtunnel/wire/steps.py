@@ -11,7 +11,7 @@ import enum
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from gtunnel.address import Endpoint, SocketAddress
+from gtunnel.address import Endpoint, HostPort, OriginalDestination, SocketAddress
 
 # A line, or a message of known length, that a peer may make us keep. HTTP's and IMAP's longest lines are shorter.
 MAX_MESSAGE = 16384
@@ -35,27 +35,49 @@ class StartTls:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Connect the outgoing leg: to `target`, or where the service's configuration and transparency say (None)."""
+    """Connect the outgoing leg: to the first of `addresses` that answers, to `target`, or (neither) where the service's
+    configuration and transparency say. Fails with a `ReachError`."""
 
     target: Endpoint | None = None
+    addresses: tuple[SocketAddress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Look a host up, without holding up anybody else: all its addresses, with its port, are in `Scene.resolved` then.
+
+    Fails with a `ReachError`.
+    """
+
+    target: HostPort
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send bytes. `secret` keeps them out of the log."""
+    """Send bytes. `secret` keeps them out of the log; `binary` says that they are nothing to read there.
+
+    `farewell`: they tell a peer that it is refused. Our side of its stream ends behind them, and no reset follows,
+    which could destroy what was said on its way.
+    """
 
     side: Side
     data: bytes
     secret: bool = False
+    binary: bool = False
+    farewell: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiveLine:
-    """Wait for a line; the answer is without its end (LF, or CR LF). `limit`: bytes of it, its end included."""
+    """Wait for a line; the answer is without its end (LF, or CR LF). `limit`: bytes of it, its end included.
+
+    `end` is another byte that ends it.
+    """
 
     side: Side
     limit: int = MAX_MESSAGE
     secret: bool = False
+    end: bytes = b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +88,7 @@ class Receive:
     count: int
 
 
-Step = StartTls | Connect | Send | ReceiveLine | Receive
+Step = StartTls | Connect | Resolve | Send | ReceiveLine | Receive
 Negotiation = Generator[Step, bytes, None]
 
 
@@ -74,10 +96,14 @@ Negotiation = Generator[Step, bytes, None]
 class Scene:
     """What is known of a connection, for the protocols that tell it. The spine fills it in as it learns it.
 
-    `client` is the client, `listener` the address that it reached; `bound` is our address on the outgoing leg. All are
-    None where there is none yet, or where it is a Unix socket.
+    `client` is the client, `listener` the address that it reached, `destination` the one that it meant (transparency);
+    `bound` is our address on the outgoing leg. All are None where there is none yet, or where it is a Unix socket.
+    `resolved` is what the last `Resolve` found. `redirected`: the client's certificate does not convince (`redirect`).
     """
 
     client: SocketAddress | None = None
     listener: SocketAddress | None = None
+    destination: OriginalDestination | None = None
     bound: SocketAddress | None = None
+    resolved: tuple[SocketAddress, ...] = ()
+    redirected: bool = False

@@ -2,7 +2,8 @@ from gtunnel.conf.settings import Protocol, ProtocolSettings
 
 
 def test_roles_are_the_manuals() -> None:
-    assert {name for name in Protocol if not name.serves} == {Protocol.LDAP, Protocol.NNTP}
+    # connect as a server: docs/differences.md.
+    assert {name for name in Protocol if not name.serves} == {Protocol.CONNECT, Protocol.LDAP, Protocol.NNTP}
     assert {name for name in Protocol if not name.dials} == {Protocol.PROXY}
 
 

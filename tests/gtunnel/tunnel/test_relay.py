@@ -61,6 +61,9 @@ class ScriptedLeg:
     def want(self, *, receive: bool, send: bool) -> None:
         self.wants.append((receive, send))
 
+    def spare(self) -> None:
+        raise AssertionError("the relay does not say farewell")
+
     def close(self, *, reset: bool) -> None:
         raise AssertionError(f"the relay does not close (reset={reset})")
 

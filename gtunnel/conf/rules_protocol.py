@@ -1,0 +1,61 @@
+"""What has to hold between the options of application protocols."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from gtunnel.address import HostPort, parse_endpoint
+from gtunnel.conf import options_protocol as protocol
+from gtunnel.conf import options_service as service
+from gtunnel.conf.errors import Problem
+from gtunnel.conf.settings import Protocol
+from gtunnel.errors import AddressError
+
+if TYPE_CHECKING:
+    from gtunnel.conf.rules import Draft
+
+# RFC 1929: one byte says how long each is.
+MAX_SOCKS_CREDENTIAL: Final = 255
+
+
+def destination(draft: "Draft") -> Iterator[Problem]:
+    """`protocolHost`, where it is a destination."""
+    options = draft.statements
+    name, host = options.one(protocol.PROTOCOL), options.one(protocol.PROTOCOL_HOST)
+    if name is None or not name.names_destination or not options.one(service.CLIENT):
+        return
+    if host is None:
+        if name is Protocol.CONNECT:
+            hint = "protocolHost = HOST:PORT says whom the proxy is to connect us to"
+            yield draft.problem("protocolHost is needed", hint, options.last(protocol.PROTOCOL))
+        return
+    reason = _destination_problem(host)
+    if reason:
+        yield draft.problem(reason, "HOST:PORT is needed", options.last(protocol.PROTOCOL_HOST))
+
+
+def _destination_problem(text: str) -> str:
+    try:
+        target = parse_endpoint(text)
+    except AddressError as error:
+        return str(error)
+    if not isinstance(target, HostPort) or not target.host:
+        return "a destination has a host and a port"
+    if not target.port:
+        return "port 0 cannot be connected to"
+    if target.literal is None:
+        try:
+            target.host.encode("idna")
+        except UnicodeError:
+            return f"{target.host!r} is not a host name"
+    return ""
+
+
+def credentials(draft: "Draft") -> Iterator[Problem]:
+    """User name and password as SOCKS can say them."""
+    options = draft.statements
+    if options.one(protocol.PROTOCOL) is not Protocol.SOCKS or not options.one(service.CLIENT):
+        return
+    for row in (protocol.PROTOCOL_USERNAME, protocol.PROTOCOL_PASSWORD):
+        value = options.one(row)
+        if value is not None and len(value.encode()) > MAX_SOCKS_CREDENTIAL:
+            yield draft.problem(f"longer than {MAX_SOCKS_CREDENTIAL} bytes", at=options.last(row))

@@ -1,0 +1,64 @@
+"""SOCKS inside TLS (manual, option protocol): what the versions have in common, and both roles.
+
+The request comes under TLS, so nobody on the way learns the target. A request is answered when it is known what came
+of it: clients learn why they could not be connected.
+"""
+
+from collections.abc import Generator
+from typing import Final
+
+from gtunnel.address import SocketAddress, from_sockaddr
+from gtunnel.conf.settings import ProtocolSettings
+from gtunnel.errors import ReachError
+from gtunnel.wire import socks4, socks5
+from gtunnel.wire.errors import MessageError, ProtocolError
+from gtunnel.wire.sockstargets import admitted
+from gtunnel.wire.sockswords import Command, Dialect, Request, RequestError, UnsupportedError
+from gtunnel.wire.steps import Connect, Negotiation, Receive, Resolve, Scene, Send, Side, StartTls, Step
+
+DIALECTS: Final[dict[bytes, Dialect]] = {socks4.VERSION: socks4.DIALECT, socks5.VERSION: socks5.DIALECT}
+
+
+def server(settings: ProtocolSettings, scene: Scene) -> Negotiation:
+    """Server mode: TLS, then the client says whom it wants to reach."""
+    yield StartTls()
+    if scene.redirected:
+        # A client that does not convince has no wish.
+        yield Connect()
+        return
+    version = yield Receive(Side.CLIENT, 1)
+    dialect = DIALECTS.get(version)
+    if dialect is None:
+        raise ProtocolError(protocol="socks", reason=f"Unsupported SOCKS version 0x{version[0]:02x}")
+    if version == socks5.VERSION:
+        yield from socks5.offer(settings)
+    try:
+        request = yield from dialect.read_request()
+        if request.command is not Command.CONNECT:
+            raise UnsupportedError(command=request.command.value)
+        yield Connect(addresses=(yield from _addresses(request, scene)))
+    except (RequestError, MessageError, ReachError) as error:
+        yield Send(Side.CLIENT, dialect.refusal(error), binary=True, farewell=True)
+        raise
+    yield Send(Side.CLIENT, dialect.success(scene.bound), binary=True)
+
+
+def _addresses(request: Request, scene: Scene) -> Generator[Step, bytes, tuple[SocketAddress, ...]]:
+    """The target's addresses that may be connected to. Raises `RefusedTargetError` if there is none."""
+    literal = request.target.literal
+    if literal is None:
+        yield Resolve(request.target)
+        found = scene.resolved
+    else:
+        # An IPv4 address in IPv6's clothes is an IPv4 address.
+        plain = from_sockaddr(literal.sockaddr)
+        found = () if plain is None else (plain,)
+    return admitted(request.target, found)
+
+
+def client(settings: ProtocolSettings, scene: Scene) -> Negotiation:
+    """Client mode: the TLS peer is a SOCKS server, which is asked for `protocolHost`, or where the connection was going
+    before the firewall sent it here."""
+    yield Connect()
+    yield StartTls()
+    yield from socks5.ask(settings, scene)

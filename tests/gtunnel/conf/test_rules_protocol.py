@@ -1,0 +1,29 @@
+import pytest
+
+from gtunnel.address import HostPort
+from tests.gtunnel.conf.samples import CLIENT, SERVER, client, reasons
+
+
+def test_protocol_host_is_a_destination_for_who_is_told_one() -> None:
+    assert client("protocol = socks", "protocolHost = example.org:443").protocol.destination == HostPort(
+        "example.org", 443
+    )
+    assert client("protocol = smtp", "protocolHost = me").protocol.destination is None
+
+
+@pytest.mark.parametrize("host", ["example.org", "example.org:0", ":443", "/run/socket", "a b:443", "a..b:443"])
+def test_what_is_no_destination_is_refused(host: str) -> None:
+    (reason,) = reasons(CLIENT + f"protocol = socks\nprotocolHost = {host}")
+    assert reason.endswith("(HOST:PORT is needed)")
+
+
+def test_a_socks_client_may_have_a_password_of_255_bytes_and_a_user() -> None:
+    assert client("protocol = socks", "protocolUsername = me", f"protocolPassword = {'x' * 255}").protocol.username
+    (reason,) = reasons(CLIENT + f"protocol = socks\nprotocolUsername = me\nprotocolPassword = {'x' * 256}")
+    assert "longer than 255 bytes" in reason
+
+
+def test_a_socks_client_that_asks_for_what_clients_meant_has_a_server_to_ask() -> None:
+    assert client("protocol = socks", "transparent = destination").connect.targets
+    (reason,) = reasons(SERVER + "transparent = destination")
+    assert "remove connect" in reason
