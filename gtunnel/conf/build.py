@@ -3,6 +3,7 @@
 from itertools import chain
 
 from gtunnel.address import Endpoint, HostPort
+from gtunnel.conf import options_access as access
 from gtunnel.conf import options_capture as capture
 from gtunnel.conf import options_global as process
 from gtunnel.conf import options_library as library
@@ -16,6 +17,7 @@ from gtunnel.conf import options_verify as verify
 from gtunnel.conf.demands import demand, version_bounds
 from gtunnel.conf.reader import Outline, SectionOutline
 from gtunnel.conf.settings import (
+    AccessSettings,
     CaptureSettings,
     Configuration,
     ConnectSettings,
@@ -31,6 +33,7 @@ from gtunnel.conf.settings import (
     ProtocolSettings,
     ServiceSettings,
     SessionSettings,
+    SocketOwner,
     TicketSecrets,
     Timeouts,
     TlsSettings,
@@ -62,6 +65,7 @@ def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...])
             pid_file=statements.one(process.PID),
             workers=statements.one(process.WORKERS),
             reload_certs=statements.one(process.RELOAD_CERTS),
+            max_connections=statements.one(access.PROCESS_MAX_CONNECTIONS),
         ),
         net=NetSettings(
             backend=statements.one(net.NET_BACKEND),
@@ -94,6 +98,15 @@ def build_service(section: SectionOutline, statements: Statements, log: LogSetti
         accept=_listeners(statements.all(service.ACCEPT)),
         connect=_connect(statements),
         protocol=_protocol(statements),
+        access=AccessSettings(
+            libwrap=statements.one(access.LIBWRAP),
+            ident=statements.one(access.IDENT),
+            connections=statements.one(access.SERVICE_MAX_CONNECTIONS),
+            per_ip=statements.one(access.MAX_CONNECTIONS_PER_IP),
+        ),
+        socket_owner=SocketOwner(
+            user=statements.one(access.SOCKET_OWNER), group=statements.one(access.SOCKET_GROUP)
+        ),
         transparency=statements.one(service.TRANSPARENT),
         capture=_capture(statements),
         tls=_tls(statements),
@@ -107,6 +120,7 @@ def build_service(section: SectionOutline, statements: Statements, log: LogSetti
             close=statements.one(service.TIMEOUT_CLOSE),
             connect=statements.one(service.TIMEOUT_CONNECT),
             idle=statements.one(service.TIMEOUT_IDLE),
+            handshake=statements.one(access.HANDSHAKE_TIMEOUT),
         ),
         sockets=group_by_side(statements.all(service.SOCKET)),
         reset=statements.one(service.RESET),

@@ -71,13 +71,9 @@ GLOBAL_OPTIONS = (
 SERVICE_OPTIONS = (
     _text("exec", "PROGRAM", "program to run for each connection"),
     _text("execArgs", "$0 $1 ...", "the program's arguments, its name first"),
-    _text("ident", "USER", "user that the client's ident server has to name"),
-    _only(False, yes_no, "libwrap", "yes|no", "ask /etc/hosts.allow and /etc/hosts.deny"),
     _only(False, yes_no, "pty", "yes|no", "run the program on a pseudo-terminal"),
     # A delay in milliseconds is a way to say yes.
     _only("no", str.lower, "retry", "yes|no|MILLISECONDS", "start a program again when it has ended"),
-    _text("setgid", "GROUP", "group of the Unix socket to listen on"),
-    _text("setuid", "USER", "owner of the Unix socket to listen on"),
 )
 
 OPTIONS = (*GLOBAL_OPTIONS, *SERVICE_OPTIONS)

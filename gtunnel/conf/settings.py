@@ -147,7 +147,8 @@ class LogOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSettings:
-    """`chroot`, `setuid`, `setgid`, `pid` (None: no pid file), `workers` (None: one per core), `reloadCerts`."""
+    """`chroot`, `setuid`, `setgid`, `pid` (None: no pid file), `workers` (None: one per core), `reloadCerts`, and
+    `maxConnections` of all services together (None: no limit)."""
 
     chroot: str | None
     user: str | None
@@ -155,6 +156,7 @@ class ProcessSettings:
     pid_file: str | None
     workers: int | None
     reload_certs: bool = False
+    max_connections: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,12 +209,32 @@ class ConnectSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Seconds. `busy`: a negotiation's step; `close`: a half-closed connection; `idle`: an open one."""
+    """Seconds. `busy`: a negotiation's step; `close`: a half-closed connection; `idle`: an open one; `handshake`: all
+    that comes before the relay (None: no limit)."""
 
     busy: float
     close: float
     connect: float
     idle: float
+    handshake: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessSettings:
+    """Who may connect: `libwrap`, `ident` (the user), `maxConnections` and `maxConnectionsPerIP` of a service."""
+
+    libwrap: bool = False
+    ident: str | None = None
+    connections: int | None = None
+    per_ip: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketOwner:
+    """`setuid` and `setgid` of a service: names or numbers for the Unix sockets it listens on."""
+
+    user: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +282,8 @@ class ServiceSettings:
     accept: tuple[Endpoint, ...]
     connect: ConnectSettings
     protocol: ProtocolSettings
+    access: AccessSettings
+    socket_owner: SocketOwner
     transparency: Transparency
     capture: CaptureSettings | None
     tls: TlsSettings
@@ -303,6 +327,7 @@ class Configuration:
 
 
 __all__ = [
+    "AccessSettings",
     "CaptureMethod",
     "CaptureSettings",
     "Configuration",
@@ -332,6 +357,7 @@ __all__ = [
     "SessionSettings",
     "SocketOption",
     "SocketOptions",
+    "SocketOwner",
     "TicketSecrets",
     "Timeouts",
     "TlsSettings",

@@ -1,6 +1,7 @@
 """The one table of all options, and looking options up in it."""
 
 from gtunnel.conf import (
+    options_access,
     options_capture,
     options_global,
     options_ignored,
@@ -38,6 +39,7 @@ INCLUDE = tuple(
 TABLE: tuple[Row[object], ...] = tuple(
     sorted(
         (
+            *options_access.OPTIONS,
             *options_global.OPTIONS,
             *options_library.OPTIONS,
             *options_net.OPTIONS,

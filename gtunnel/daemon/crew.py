@@ -18,6 +18,7 @@ from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.log import Journal
 from gtunnel.events import Level, Log
 from gtunnel.net.errors import errno_text
+from gtunnel.tunnel.census import Census, Register
 from gtunnel.tunnel.shared import SharedCounter
 
 # From fork to accepting takes a tenth of this on a busy machine.
@@ -49,15 +50,18 @@ class Member:
     generation: Generation
     started: float = field(default_factory=monotonic)
     draining: bool = False
+    table: int | None = None  # of the census
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What every worker gets: where to log, the id sequence, the descriptor limit, and what to let go of after fork."""
+    """What every worker gets: where to log, the id sequence, the count of connections, the descriptor limit, and what
+    to let go of after fork."""
 
     journal: Journal
     log: Log
     sequence: SharedCounter
+    census: Census
     descriptors: int
     after_fork: Callable[[], None]
 
@@ -77,6 +81,7 @@ class Crew:
 
     def __init__(self) -> None:
         self._members: dict[int, Member] = {}
+        self._census: Census | None = None
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -96,25 +101,28 @@ class Crew:
 
     def _fork(self, generation: Generation, shared: Shared) -> Member:
         ours, theirs = channel.pair()
+        self._census = shared.census
+        table = shared.census.take()
         try:
             pid = os.fork()
         except OSError:
             ours.close()
             theirs.close()
+            self._give_back(table)
             raise
         if pid == 0:
             ours.close()
             # Another worker's channel held here would hide the supervisor's death from it.
             for member in self._members.values():
                 member.end.close()
-            self._work(generation, theirs, shared)
+            self._work(generation, theirs, shared, table)
         theirs.close()
-        member = Member(pid, ours, generation)
+        member = Member(pid, ours, generation, table=table)
         self._members[pid] = member
         return member
 
     @staticmethod
-    def _work(generation: Generation, end: socket.socket, shared: Shared) -> NoReturn:
+    def _work(generation: Generation, end: socket.socket, shared: Shared, table: int | None) -> NoReturn:
         """The whole life of the process: it ends here, and never returns into what the supervisor was doing."""
         status = 1
         try:
@@ -123,7 +131,8 @@ class Crew:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             shared.after_fork()
             worker = preload()
-            worker.Worker(generation, shared.sequence, end, shared.descriptors).run(shared.journal, shared.log)
+            count = worker.Counting(shared.sequence, Register(shared.census, table))
+            worker.Worker(generation, end, shared.descriptors, count).run(shared.journal, shared.log)
             status = 0
         except BaseException:  # noqa: BLE001 - nobody is above
             for line in traceback.format_exc().splitlines():
@@ -174,8 +183,13 @@ class Crew:
             if found:
                 member = self._members.pop(pid)
                 member.end.close()
+                self._give_back(member.table)
                 dead.append((member, status))
         return dead
+
+    def _give_back(self, table: int | None) -> None:
+        if table is not None and self._census is not None:
+            self._census.give_back(table)
 
     @staticmethod
     def _wait(pid: int) -> tuple[int, int]:

@@ -191,6 +191,10 @@ def _adapt(generation: Generation, created: list[ListeningSocket], log: Log) -> 
             # What the socket was given when it was made stays, also where we may not give it any more (setuid).
             with contextlib.suppress(PermissionError):
                 binding.service.transparency.prepare_listener(binding.listening.sock)
+            try:
+                binding.listening.give_to(*binding.service.owner)
+            except ListenError as error:
+                log.write(Level.WARNING, f"Service [{binding.service.name}]: {error}")
 
 
 def _demand_rights(settings: ServiceSettings, process: ProcessSettings) -> None:

@@ -98,10 +98,11 @@ def _serve(
 
 
 def _hand_over(generation: Generation, identity: privileges.Identity) -> None:
-    """Give the files of Unix sockets to whom we become. Raises `ListenError`."""
-    if identity.user is not None or identity.group is not None:
-        for listening in generation.listening:
-            listening.give_to(*identity.for_chown)
+    """Give the files of Unix sockets to whom we become, unless a service says whose its are. Raises `ListenError`."""
+    user, group = identity.for_chown
+    for listening in generation.listening:
+        own_user, own_group = listening.spec.owner
+        listening.give_to(user if own_user < 0 else -1, group if own_group < 0 else -1)
 
 
 def _settle(

@@ -22,6 +22,7 @@ from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tls.site import Site
+from gtunnel.tunnel.census import Census
 from gtunnel.tunnel.shared import SharedCounter
 
 # A worker that dies at once is not hired again at once: a second, then twice as long each time, up to this.
@@ -54,6 +55,7 @@ class Supervisor:
         self._descriptors = descriptors
         self._log: Log = JournalLog(journal, generation.configuration.log.level)
         self._sequence = SharedCounter()
+        self._census = Census()
         self._crew = Crew()
         self._after_fork: Callable[[], None] = lambda: None
         self._patience = 0.0
@@ -110,7 +112,7 @@ class Supervisor:
         def after_fork() -> None:
             self._leave_behind(generation, journal)
 
-        shared = Shared(journal, log, self._sequence, self._descriptors, after_fork)
+        shared = Shared(journal, log, self._sequence, self._census, self._descriptors, after_fork)
         return self._crew.hire(generation, count or worker_count(generation.configuration), shared)
 
     def _leave_behind(self, generation: Generation, journal: Journal) -> None:

@@ -8,6 +8,7 @@ import encodings.idna
 import gc
 import signal
 import socket
+from dataclasses import dataclass
 from typing import Any, Final
 
 import gevent
@@ -20,9 +21,12 @@ from gtunnel.daemon.channel import Word
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.log import Journal, LogFileError
 from gtunnel.events import Level, Log
+from gtunnel.net import libwrap
 from gtunnel.net.errors import errno_text
 from gtunnel.net.limits import connections_within
+from gtunnel.net.wrappers import Wrappers
 from gtunnel.tunnel.acceptor import Acceptor
+from gtunnel.tunnel.census import Register
 from gtunnel.tunnel.connection import Workplace
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.stapler import Stapler
@@ -34,14 +38,27 @@ PRELOADED: Final = (encodings.idna, gevent.config.loop, gevent.threadpool)
 DRAIN_LOOK_SECONDS: Final = 0.2
 
 
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What a worker counts together with the others: connections ever, and connections now."""
+
+    sequence: SharedCounter
+    register: Register
+
+
 class Worker:
     """Serves until the supervisor says stop, or is gone."""
 
-    def __init__(self, generation: Generation, sequence: SharedCounter, end: socket.socket, descriptors: int) -> None:
+    def __init__(self, generation: Generation, end: socket.socket, descriptors: int, count: Counting) -> None:
         """`end` is this side of the channel; `descriptors` the process's limit of them."""
         self._generation = generation
         self._end = end
-        self._workplace = Workplace(sequence)
+        self._workplace = Workplace(
+            sequence=count.sequence,
+            register=count.register,
+            max_connections=generation.configuration.process.max_connections,
+            wrappers=_wrappers(generation),
+        )
         # Each service has locks as well as a listener: of its counters, and of its sessions.
         services = len(generation.configuration.services)
         self._room = connections_within(descriptors, listeners=len(generation.bindings) + 3 * services)
@@ -120,3 +137,11 @@ class Worker:
         except OSError as error:
             # Nothing to serve worse for: if the supervisor is gone, `_listen` hears that.
             self._log.write(Level.WARNING, f"Cannot list the connections: {errno_text(error)}")
+
+
+def _wrappers(generation: Generation) -> Wrappers | None:
+    """Somebody to ask TCP wrappers, where a service does. That is a process: it is forked while there is no loop."""
+    if not any(service.access.libwrap for service in generation.configuration.services):
+        return None
+    library = libwrap.load()
+    return None if library is None else Wrappers(library)

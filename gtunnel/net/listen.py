@@ -17,14 +17,20 @@ from gtunnel.net.errors import ListenError, SocketError, errno_text
 from gtunnel.net.transparency import TransparencyStrategy
 
 BACKLOG = socket.SOMAXCONN
+# chown(2): leave both as they are.
+NOBODY = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerSpec:
-    """An address to listen on, and the options of its socket. A reload keeps the socket of an address."""
+    """An address to listen on, and the options of its socket. A reload keeps the socket of an address.
+
+    `owner`: user and group of a Unix socket's file, as chown(2) takes them (-1: as it is).
+    """
 
     endpoint: Endpoint
     options: tuple[SocketOption, ...]
+    owner: tuple[int, int] = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,8 @@ class ListeningSocket:
         self.sock.close()
 
     def give_to(self, user: int, group: int) -> None:
-        """Make a Unix socket's file belong to whom we become, as stunnel does. Raises `ListenError`."""
-        if isinstance(self.address, UnixPath):
+        """Make a Unix socket's file belong to somebody. Raises `ListenError`."""
+        if isinstance(self.address, UnixPath) and (user, group) != NOBODY:
             try:
                 os.chown(self.address.path, user, group)
             except OSError as error:
@@ -97,7 +103,13 @@ def listen(spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> List
     if isinstance(address, SocketAddress):
         # Port 0 was given a number.
         address = from_sockaddr(sock.getsockname()) or address
-    return ListeningSocket(spec, sock, address)
+    listening = ListeningSocket(spec, sock, address)
+    try:
+        listening.give_to(*spec.owner)
+    except ListenError:
+        listening.close()
+        raise
+    return listening
 
 
 def _prepare(sock: socket.socket, spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> None:

@@ -6,12 +6,14 @@ Every failure ends here, in one place: one line that says what happened, then bo
 
 import traceback
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
 
+import gevent
 from gevent import GreenletExit
 
-from gtunnel.address import ClientAddress, OriginalDestination, SocketAddress
+from gtunnel.address import ClientAddress, OriginalDestination, SocketAddress, from_sockaddr
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import opening, resolver, sockopts
@@ -23,10 +25,13 @@ from gtunnel.net.opening import SilentClientError
 from gtunnel.net.responders import Responders
 from gtunnel.net.transparency import Accepted
 from gtunnel.net.waiting import Wakeup
+from gtunnel.net.wrappers import Wrappers
 from gtunnel.tls.diagnosis import explain_alert
 from gtunnel.tls.errors import TlsStreamError
 from gtunnel.tls.hello import ClientHello
 from gtunnel.tunnel import identity, securing
+from gtunnel.tunnel.access import Admission, HandshakeTimeoutError, Surroundings, Visitor
+from gtunnel.tunnel.census import Register
 from gtunnel.tunnel.relay import Relay
 from gtunnel.tunnel.securing import Secured
 from gtunnel.tunnel.service import Service
@@ -38,9 +43,13 @@ from gtunnel.wire.steps import Connect, Negotiation, Resolve, Scene, Send, Side,
 @dataclass(slots=True)
 class Workplace:
     """What the connections of one worker share: buffers, the id sequence of all workers, what OCSP responders said,
-    where sessions are kept, and who is there."""
+    where sessions are kept, and who is there. `register` counts them, over all workers, where there are limits;
+    `max_connections` is the limit of all services. `wrappers` is there where a service wants to ask them."""
 
     sequence: SharedCounter
+    register: Register | None = None
+    max_connections: int | None = None
+    wrappers: Wrappers | None = None
     scratch: Scratch = field(default_factory=Scratch)
     responders: Responders = field(default_factory=Responders)
     session_servers: SessionServers = field(default_factory=SessionServers)
@@ -64,8 +73,9 @@ class Connection:
         self._far: Leg | None = None  # towards the target
         self._dialled: Dialled | None = None
         self._destination: OriginalDestination | None = None
+        self._admission = Admission(workplace.register, workplace.wrappers)
         self._talks: dict[Side, Conversation] = {}
-        self._scene = Scene(client=accepted.client, listener=accepted.listener)
+        self._scene = Scene(client=accepted.client)
         self._relay: Relay | None = None
         self._secured: Secured | None = None
         self._greeted = False
@@ -98,18 +108,47 @@ class Connection:
 
     def _serve(self) -> None:
         """The path of a connection."""
-        self._begin()
+        with self._limit():
+            self._begin()
+            self._find_origin()
+            self._admit()
+            self._negotiate(self.service.negotiate(self._scene))
+        self._transfer()
+
+    def _limit(self) -> AbstractContextManager[object]:
+        """The time that all but the relay may take."""
+        seconds = self.service.settings.timeouts.handshake
+        if seconds is None:
+            return nullcontext()
+        return gevent.Timeout(seconds, HandshakeTimeoutError(seconds=seconds))
+
+    def _find_origin(self) -> None:
         self._destination = self.service.transparency.destination(self._accepted)
         if self._destination is not None:
             self._scene.destination = self._destination
             self.log.write(Level.INFO, f"Original destination is {self._destination}")
-        self._negotiate(self.service.negotiate(self._scene))
-        self._transfer()
+
+    def _admit(self) -> None:
+        """Let it in, or not: as the service that it is now."""
+        access, service = self._admission, self.service
+        if not (access.concerns(service) or self._workplace.max_connections):
+            return
+        visitor = Visitor(client=self.client, listener=from_sockaddr(self._accepted.sock.getsockname()))
+        surroundings = Surroundings(self._workplace.scratch, self._wakeup, self.log)
+        try:
+            access.count(service, visitor, everywhere=self._workplace.max_connections)
+            access.check(service, visitor, surroundings)
+        except GtunnelError:
+            # Who is refused was not accepted.
+            self._greeted = True
+            raise
 
     def _begin(self) -> None:
         self.log.write(Level.DEBUG, f"Service [{self.service.name}] started")
         sockopts.apply(self._accepted.sock, self.service.settings.sockets.local, "local", self.log)
         self._near = PlainLeg(self._accepted.sock, self._wakeup)
+        if self.service.settings.protocol.name is not None:
+            self._scene.listener = from_sockaddr(self._accepted.sock.getsockname())
 
     def _greet(self) -> None:
         """Say who is there: at once, or where the client is to speak first, when it does."""
@@ -224,6 +263,8 @@ class Connection:
         self.log = self.log if service.log is self.service.log else service.log.named(self._identifier)
         self.service = service
         self.log.write(Level.NOTICE, f"SNI: switched to service [{service.name}]")
+        # As stunnel does: the primary's checks let it in, the secondary has its own.
+        self._admit()
 
     def _connect(self, step: Connect) -> None:
         service = self.service
@@ -279,6 +320,7 @@ class Connection:
         if self._near is None:
             self._accepted.sock.close()
         self._wakeup.close()
+        self._admission.leave()
         self._forget()
 
     def _forget(self) -> None:

@@ -1,15 +1,25 @@
 """A service, compiled: everything that its connections share. Made by the supervisor before it forks: no gevent."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+import grp
+import pwd
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gtunnel.address import HostPort, SocketAddress
 from gtunnel.conf.errors import Problem, problem_of
-from gtunnel.conf.settings import NetSettings, Protocol, ServiceSettings, SessionServerKind, Transparency, VirtualName
+from gtunnel.conf.settings import (
+    NetSettings,
+    Protocol,
+    ServiceSettings,
+    SessionServerKind,
+    SocketOwner,
+    Transparency,
+    VirtualName,
+)
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
-from gtunnel.net import names, redisclient
+from gtunnel.net import libwrap, listen, names, redisclient
 from gtunnel.net.errors import ResolveError
 from gtunnel.net.listen import ListenerSpec
 from gtunnel.net.loops import LoopGuard
@@ -71,6 +81,7 @@ class Service:
     server_sessions: SharedCache | None
     client_sessions: ClientResumption | None
     log: Log
+    owner: tuple[int, int] = listen.NOBODY
     virtual: tuple[tuple[VirtualName, "Service"], ...] = ()
 
     def for_name(self, server_name: str | None) -> "Service | None":
@@ -92,7 +103,7 @@ class Service:
     def listener_specs(self) -> tuple[ListenerSpec, ...]:
         """The sockets that the service wants to listen on."""
         settings = self.settings
-        return tuple(ListenerSpec(endpoint, settings.sockets.accept) for endpoint in settings.accept)
+        return tuple(ListenerSpec(endpoint, settings.sockets.accept, self.owner) for endpoint in settings.accept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +135,7 @@ def compile_service(
         local = _local(settings.connect.local)
     except ResolveError as error:
         problems.append(problem_of(settings, "local", error))
-    if (missing := _demand_client(settings)) is not None:
-        problems.append(missing)
+    problems += _missing(settings)
     if tls is None or problems:
         raise ServiceSettingsError(tuple(problems))
     if tls.served is not None:
@@ -150,6 +160,7 @@ def compile_service(
         server_sessions=_server_sessions(settings, tls),
         client_sessions=_client_sessions(settings),
         log=log,
+        owner=_owner(settings.socket_owner),
     )
 
 
@@ -191,12 +202,13 @@ def _server_sessions(settings: ServiceSettings, tls: TlsContext) -> SharedCache 
     return SharedCache(settings.sessions.size)
 
 
-def _demand_client(settings: ServiceSettings) -> Problem | None:
-    """What is missing for the server that keeps sessions."""
+def _missing(settings: ServiceSettings) -> Iterator[Problem]:
+    """What a service needs and this machine does not have."""
     server = settings.sessions.server
-    if server is None or server.kind is not SessionServerKind.REDIS or redisclient.module() is not None:
-        return None
-    return problem_of(settings, "sessiond", "the Python package redis (Debian's python3-redis) is not installed")
+    if server is not None and server.kind is SessionServerKind.REDIS and redisclient.module() is None:
+        yield problem_of(settings, "sessiond", "the Python package redis (Debian's python3-redis) is not installed")
+    if settings.access.libwrap and libwrap.load() is None:
+        yield problem_of(settings, "libwrap", "the library libwrap (Debian's package libwrap0) is not installed")
 
 
 def _client_sessions(settings: ServiceSettings) -> ClientResumption | None:
@@ -236,6 +248,15 @@ class _PlacedLog:
 def _tls_problem(settings: ServiceSettings, error: TlsSetupError) -> Problem:
     said = error.fields
     return problem_of(settings, error.option, said["reason"], value=said.get("parsed"), shown_value=said["value"])
+
+
+def _owner(settings: SocketOwner) -> tuple[int, int]:
+    """User and group as chown(2) takes them. That they exist was seen when the option was read."""
+    user, group = settings.user, settings.group
+    return (
+        -1 if user is None else int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid,
+        -1 if group is None else int(group) if group.isdigit() else grp.getgrnam(group).gr_gid,
+    )
 
 
 def _local(host: str | None) -> str | None:

@@ -14,6 +14,7 @@ from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.log import DescriptorSink, Journal, JournalLog
 from gtunnel.events import Level, Log
 from gtunnel.net.loops import LoopGuard
+from gtunnel.tunnel.census import Census
 from gtunnel.tunnel.shared import SharedCounter
 from tests.support.daemon import PATIENCE
 from tests.support.tunnels import ROOT
@@ -37,7 +38,7 @@ def make(text: str = "[it]\nclient = yes\naccept = 127.0.0.1:0\nconnect = 127.0.
 def shared(**changes: object) -> Shared:
     """What workers get: they log to standard error."""
     journal, log = _journal()
-    usual = Shared(journal, log, SharedCounter(), 1024, lambda: None)
+    usual = Shared(journal, log, SharedCounter(), Census(), 1024, lambda: None)
     return replace(usual, **changes)  # type: ignore[arg-type]
 
 
