@@ -46,7 +46,8 @@ class Libwrap:
             self._library.sock_host(request)
         theirs, ours = _sockaddr(client), None if server is None else _sockaddr(server)
         addresses = (ctypes.c_int(_RQ_CLIENT_SIN), theirs, ctypes.c_int(_RQ_SERVER_SIN), ours)
-        self._library.request_set(request, *addresses, end)
+        # No descriptor: what `twist` starts is not to talk to anybody.
+        self._library.request_set(request, ctypes.c_int(_RQ_FILE), ctypes.c_int(-1), *addresses, end)
         return bool(self._library.hosts_access(request))
 
     def use_files(self, allow: bytes, deny: bytes) -> None:

@@ -46,7 +46,7 @@ class Wrappers:
         finally:
             self._waiting.pop(number, None)
         if verdict == warden.FAILED:
-            raise WrappersError(reason="the check ended without an answer (twist does not work under TLS)")
+            raise WrappersError(reason="the check ended without an answer")
         return verdict == warden.PERMITTED
 
     def _start(self) -> socket.socket:

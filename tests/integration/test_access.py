@@ -98,7 +98,7 @@ def test_a_slow_check_holds_up_nobody_and_twist_lets_nobody_in(
     port, inside, fifo = free_port(), server(backend("inside")).endpoint, tmp_path / "fifo"
     os.mkfifo(fifo)
     allow = f"web: 127.0.0.2: aclexec cat {fifo}\nweb: 127.0.0.3: twist /bin/echo hello\nweb: ALL\n"
-    running = gtunnel(
+    gtunnel(
         f"workers = 1\n[web]\naccept = 127.0.0.1:{port}\nconnect = {inside}\ncert = {pki.server.pem}\nlibwrap = yes\n",
         launch=with_files(tmp_path, allow, "ALL: ALL\n"),
     )
@@ -107,7 +107,6 @@ def test_a_slow_check_holds_up_nobody_and_twist_lets_nobody_in(
     slow.start()
     assert greets(port, pki) == b"inside"
     assert greets(port, pki, source="127.0.0.3") is None
-    running.wait_for("libwrap: the check ended without an answer")
     assert waiting == []
     fifo.write_text("")
     slow.join(20)

@@ -19,7 +19,7 @@ def test_what_does_not_work_is_refused_with_name_file_and_line(row: object) -> N
 @pytest.mark.parametrize(
     "line",
     [
-        *("libwrap = no", "pty = no"),
+        "pty = no",
         "retry = no",
     ],
 )
@@ -30,7 +30,7 @@ def test_what_happens_anyway_may_be_said(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *("libwrap = yes", "pty = yes", "retry = yes"),
+        *("pty = yes", "retry = yes"),
         "retry = 1000",
     ],
 )

@@ -27,7 +27,7 @@ def test_every_option_is_helped_with_in_stunnels_layout() -> None:
 def test_what_does_not_work_yet_is_marked() -> None:
     remarks = {row.name: remark(row) for row in TABLE}
     assert remarks["exec"] == "not yet"
-    assert remarks["libwrap"] == "only no yet"
+    assert remarks["pty"] == "only no yet"
     assert remarks["EGD"].startswith("refused: OpenSSL has no entropy")
     assert remarks["taskbar"] == "ignored: it is for Windows only"
     assert remarks["accept"] == ""

@@ -116,8 +116,11 @@ NEWER_SERVICE = [
     "session",
     "service",
 ]
-OURS_GLOBAL = ["workers", "reloadCerts", "netBackend", "netMark", "netTable", "netPriority"]
+OURS_GLOBAL = ["workers", "reloadCerts", "netBackend", "netMark", "netTable", "netPriority", "maxConnections"]
 OURS_SERVICE = [
+    "handshakeTimeout",
+    "maxConnections",
+    "maxConnectionsPerIP",
     "keylog",
     "capture",
     "captureInterface",

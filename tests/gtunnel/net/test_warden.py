@@ -103,5 +103,8 @@ def test_the_real_library(tmp_path: Path) -> None:
     deny.write_text("ALL: ALL\n")
     library.use_files(bytes(allow), bytes(deny))
     with warden.start(library) as end:
-        assert ask(end, "web", "other", "mail") == {0: PERMITTED, 1: REFUSED, 2: FAILED}
+        answers = ask(end, "web", "other", "mail")
+    # What `twist` starts has no descriptor to use: the library notices that, or the program does.
+    assert answers.pop(2) in (REFUSED, FAILED)
+    assert answers == {0: PERMITTED, 1: REFUSED}
     assert (tmp_path / "spawned").read_text() == "web 192.0.2.1\n"
