@@ -153,6 +153,7 @@ def _exposed_key(service: ServiceSettings, configuration: Configuration) -> Iter
 
 def _exposed_shared_keys(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
     yield from _exposed(service.tls.psk_secrets)
+    yield from _exposed(service.protocol.socks.users)
 
 
 def _exposed(file: str | None) -> Iterator[Finding]:
@@ -241,6 +242,7 @@ SERVICE_ADVISORS: dict[Severity, tuple[Callable[[ServiceSettings, Configuration]
         _weak_ciphers,
         ocsp.nobody_is_asked_about,
         ocsp.weak_answers,
+        protocols.open_socks,
     ),
     Severity.REMARK: (
         _any_peer_of_the_ca,

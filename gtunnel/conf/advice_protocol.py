@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gtunnel.conf.options_protocol import DETAILS
-from gtunnel.conf.settings import Configuration, ServiceSettings
+from gtunnel.conf.settings import Configuration, Protocol, ServiceSettings
 
 Finding = tuple[str, str]
 
@@ -37,3 +37,17 @@ def unused_lines_of_virtual_services(service: ServiceSettings, configuration: Co
             yield f"its connect is not used: {why}", "give it a port of its own"
         if service.protocol.name not in {None, name}:
             yield f"its protocol is not used, but that of [{primary.section}]", "remove the line"
+
+
+def open_socks(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
+    """Whoever gets in is where this machine is: in its networks, with its address."""
+    protocol = service.protocol
+    if service.client or protocol.name is not Protocol.SOCKS:
+        return
+    if not protocol.socks.targets:
+        text = "clients may have themselves connected to any address that this machine reaches, internal ones too"
+        yield text, "say which ones with socksTargets (socksTargets = allow * for all)"
+    proved = service.verification.convincing and service.verification.require
+    if not proved and protocol.socks.users is None and service.tls.psk_secrets is None:
+        remedy = "set verifyChain = yes, requireCert = yes and CAfile, or socksUsers"
+        yield "anybody may use this SOCKS server: clients prove nothing", remedy

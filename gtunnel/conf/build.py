@@ -12,6 +12,7 @@ from gtunnel.conf import options_ocsp as ocsp
 from gtunnel.conf import options_protocol as protocol
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
+from gtunnel.conf import options_socks as socks
 from gtunnel.conf import options_tls as tls
 from gtunnel.conf import options_verify as verify
 from gtunnel.conf.demands import demand, version_bounds
@@ -34,6 +35,7 @@ from gtunnel.conf.settings import (
     ServiceSettings,
     SessionSettings,
     SocketOwner,
+    SocksSettings,
     TicketSecrets,
     Timeouts,
     TlsSettings,
@@ -162,6 +164,7 @@ def _protocol(statements: Statements) -> ProtocolSettings:
         host=statements.one(protocol.PROTOCOL_HOST),
         password=statements.one(protocol.PROTOCOL_PASSWORD),
         username=statements.one(protocol.PROTOCOL_USERNAME),
+        socks=SocksSettings(users=statements.one(socks.SOCKS_USERS), targets=statements.all(socks.SOCKS_TARGETS)),
     )
 
 

@@ -12,6 +12,7 @@ from gtunnel.conf import options_capture as capture
 from gtunnel.conf import options_protocol as protocol
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
+from gtunnel.conf import options_socks as socks
 from gtunnel.conf import options_tls as tls
 from gtunnel.conf import options_verify as verify
 from gtunnel.conf import rules_protocol
@@ -237,6 +238,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule((protocol.PROTOCOL, protocol.PROTOCOL_HOST, service.CLIENT), rules_protocol.destination),
     Rule((*protocol.OPTIONS, service.CLIENT), rules_protocol.credentials),
+    Rule((*socks.OPTIONS, protocol.PROTOCOL, service.CLIENT), rules_protocol.socks_server),
     Rule(sessions.TICKET_SECRETS, _ticket_secrets),
     Rule((capture.CAPTURE, service.TRANSPARENT), _capture_needs_destination),
     Rule(capture.OPTIONS, _capture_needs_ports),

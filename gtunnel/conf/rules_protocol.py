@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from gtunnel.address import HostPort, parse_endpoint
 from gtunnel.conf import options_protocol as protocol
 from gtunnel.conf import options_service as service
+from gtunnel.conf import options_socks as socks
 from gtunnel.conf.errors import Problem
 from gtunnel.conf.settings import Protocol
 from gtunnel.errors import AddressError
@@ -59,3 +60,12 @@ def credentials(draft: "Draft") -> Iterator[Problem]:
         value = options.one(row)
         if value is not None and len(value.encode()) > MAX_SOCKS_CREDENTIAL:
             yield draft.problem(f"longer than {MAX_SOCKS_CREDENTIAL} bytes", at=options.last(row))
+
+
+def socks_server(draft: "Draft") -> Iterator[Problem]:
+    """What guards a SOCKS server guards nothing else. Inherited lines are for those services that are one."""
+    options = draft.statements
+    is_server = options.one(protocol.PROTOCOL) is Protocol.SOCKS and not options.one(service.CLIENT)
+    line = options.own(*socks.OPTIONS)
+    if line is not None and not is_server:
+        yield draft.problem(f"{line.row.name} needs protocol = socks, in server mode", at=line)

@@ -7,7 +7,7 @@ import enum
 from dataclasses import dataclass, field
 
 from gtunnel.address import Endpoint, HostPort
-from gtunnel.conf.settings_protocol import Protocol, ProtocolSettings
+from gtunnel.conf.settings_protocol import Protocol, ProtocolSettings, SocksSettings
 from gtunnel.conf.settings_tls import (
     EngineCertificates,
     OcspFlag,
@@ -358,6 +358,7 @@ __all__ = [
     "SocketOption",
     "SocketOptions",
     "SocketOwner",
+    "SocksSettings",
     "TicketSecrets",
     "Timeouts",
     "TlsSettings",

@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass, field
 
 from gtunnel.address import HostPort, parse_endpoint
+from gtunnel.conf.targetrules import TargetRule
 
 
 class Protocol(enum.Enum):
@@ -83,6 +84,14 @@ USES: dict[tuple[Protocol, bool], Uses] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SocksSettings:
+    """`socks*`: a file of names and passwords (None: nobody is asked); whom clients may reach (empty: everybody)."""
+
+    users: str | None = None
+    targets: tuple[TargetRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolSettings:
     """`protocol*`, as written. `name` None: TLS from the first byte."""
 
@@ -93,6 +102,7 @@ class ProtocolSettings:
     host: str | None = None
     password: str | None = field(default=None, repr=False)
     username: str | None = None
+    socks: SocksSettings = SocksSettings()
 
     @property
     def destination(self) -> HostPort | None:

@@ -1,4 +1,4 @@
-"""Which files a service's TLS is made of."""
+"""Which files a service's TLS is made of, and who may come in."""
 
 from gtunnel.conf.settings import ServiceSettings
 from gtunnel.tls.castore import store_path
@@ -12,6 +12,7 @@ def files_of(service: ServiceSettings) -> tuple[str, ...]:
         tls.cert,
         tls.key,
         tls.psk_secrets,
+        service.protocol.socks.users,
         verification.ca_file,
         verification.ca_path,
         None if store is None else str(store),

@@ -16,7 +16,7 @@ from gevent import GreenletExit
 from gtunnel.address import ClientAddress, OriginalDestination, SocketAddress, from_sockaddr
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
-from gtunnel.net import opening, resolver, sockopts
+from gtunnel.net import opening, patientcheck, resolver, sockopts
 from gtunnel.net.conversation import Conversation
 from gtunnel.net.dial import Dialled, dial
 from gtunnel.net.legs import Leg, PlainLeg, Scratch
@@ -37,7 +37,8 @@ from gtunnel.tunnel.securing import Secured
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.sessionservers import SessionServers
 from gtunnel.tunnel.shared import SharedCounter
-from gtunnel.wire.steps import Connect, Negotiation, Resolve, Scene, Send, Side, StartTls, Step
+from gtunnel.wire.errors import AuthenticationError
+from gtunnel.wire.steps import Authenticate, Connect, Negotiation, Resolve, Scene, Send, Side, StartTls, Step
 
 
 @dataclass(slots=True)
@@ -180,11 +181,19 @@ class Connection:
         elif isinstance(step, Resolve):
             found = resolver.lookup(step.target)
             self._scene.resolved = tuple(address for address in found if isinstance(address, SocketAddress))
+        elif isinstance(step, Authenticate):
+            self._authenticate(step)
         elif isinstance(step, Send):
             self._send(step)
         else:
             return self._talk(step.side).receive(self._leg(step.side), step, self.log)
         return b""
+
+    def _authenticate(self, step: Authenticate) -> None:
+        users, name = self.service.users, step.name.decode("utf-8", "backslashreplace")
+        if users is None or not patientcheck.check(users.accept, step.name, step.password):
+            raise AuthenticationError(protocol="socks", name=name)
+        self.log.write(Level.NOTICE, f"SOCKS user: {name}")
 
     def _send(self, step: Send) -> None:
         leg = self._leg(step.side)

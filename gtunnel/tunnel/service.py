@@ -33,10 +33,12 @@ from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tls.ocsp.staple import Staple
 from gtunnel.tls.resumption import may_resume
 from gtunnel.tls.site import Site
+from gtunnel.tunnel import proof
 from gtunnel.tunnel.resumption import ClientResumption
 from gtunnel.tunnel.shared import SharedCache, SharedCounter
 from gtunnel.tunnel.targets import Targets
 from gtunnel.wire import protocols
+from gtunnel.wire.socksusers import Users
 from gtunnel.wire.steps import Negotiation, Scene
 
 
@@ -82,6 +84,7 @@ class Service:
     client_sessions: ClientResumption | None
     log: Log
     owner: tuple[int, int] = listen.NOBODY
+    users: Users | None = None
     virtual: tuple[tuple[VirtualName, "Service"], ...] = ()
 
     def for_name(self, server_name: str | None) -> "Service | None":
@@ -126,11 +129,15 @@ def compile_service(
     """
     building = building or Building(log)
     problems: list[Problem] = []
-    tls = local = None
+    tls = local = users = None
     try:
         tls = context.build(settings, building.site)
     except TlsSetupError as error:
         problems += (_tls_problem(settings, problem) for problem in error.problems)
+    try:
+        users = proof.load(settings, building.site)
+    except TlsSetupError as error:
+        problems.append(_tls_problem(settings, error))
     try:
         local = _local(settings.connect.local)
     except ResolveError as error:
@@ -159,6 +166,7 @@ def compile_service(
         inquirer=tls.inquirer,
         server_sessions=_server_sessions(settings, tls),
         client_sessions=_client_sessions(settings),
+        users=users,
         log=log,
         owner=_owner(settings.socket_owner),
     )

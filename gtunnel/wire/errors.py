@@ -13,3 +13,9 @@ class MessageError(GtunnelError):
     """What a peer sent is no message: too long, or cut short. `side` is who sent it."""
 
     template = "the {side}'s message: {reason}"
+
+
+class AuthenticationError(GtunnelError):
+    """A client whose name or password is wrong. Which of them is not said."""
+
+    template = "{protocol}: wrong name or password (user {name!r})"

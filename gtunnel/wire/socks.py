@@ -33,17 +33,21 @@ def server(settings: ProtocolSettings, scene: Scene) -> Negotiation:
     if version == socks5.VERSION:
         yield from socks5.offer(settings)
     try:
+        if version == socks4.VERSION and settings.socks.users is not None:
+            raise RequestError(reason="SOCKS 4 has no passwords, and socksUsers asks for them")  # noqa: TRY301 - is answered
         request = yield from dialect.read_request()
         if request.command is not Command.CONNECT:
             raise UnsupportedError(command=request.command.value)
-        yield Connect(addresses=(yield from _addresses(request, scene)))
+        yield Connect(addresses=(yield from _addresses(request, settings, scene)))
     except (RequestError, MessageError, ReachError) as error:
         yield Send(Side.CLIENT, dialect.refusal(error), binary=True, farewell=True)
         raise
     yield Send(Side.CLIENT, dialect.success(scene.bound), binary=True)
 
 
-def _addresses(request: Request, scene: Scene) -> Generator[Step, bytes, tuple[SocketAddress, ...]]:
+def _addresses(
+    request: Request, settings: ProtocolSettings, scene: Scene
+) -> Generator[Step, bytes, tuple[SocketAddress, ...]]:
     """The target's addresses that may be connected to. Raises `RefusedTargetError` if there is none."""
     literal = request.target.literal
     if literal is None:
@@ -53,7 +57,7 @@ def _addresses(request: Request, scene: Scene) -> Generator[Step, bytes, tuple[S
         # An IPv4 address in IPv6's clothes is an IPv4 address.
         plain = from_sockaddr(literal.sockaddr)
         found = () if plain is None else (plain,)
-    return admitted(request.target, found)
+    return admitted(request.target, found, settings.socks.targets)
 
 
 def client(settings: ProtocolSettings, scene: Scene) -> Negotiation:

@@ -8,7 +8,7 @@ from typing import Final
 from gtunnel.address import HostPort, SocketAddress
 from gtunnel.conf.settings import ProtocolSettings
 from gtunnel.errors import GtunnelError, ReachError
-from gtunnel.wire.errors import ProtocolError
+from gtunnel.wire.errors import AuthenticationError, ProtocolError
 from gtunnel.wire.sockswords import (
     AddressTypeError,
     RefusedTargetError,
@@ -18,13 +18,13 @@ from gtunnel.wire.sockswords import (
     command_of,
     host_of,
 )
-from gtunnel.wire.steps import Receive, Scene, Send, Side, Step
+from gtunnel.wire.steps import Authenticate, Receive, Scene, Send, Side, Step
 
 VERSION: Final = b"\x05"
 NO_AUTHENTICATION: Final = 0
 PASSWORD: Final = 2
 NO_METHOD: Final = 0xFF
-MAX_NAME: Final = 255
+_PASSWORD_VERSION: Final = 1
 
 _IPV4, _NAME, _IPV6 = 1, 3, 4
 _LITERAL_BYTES: Final = {_IPV4: 4, _IPV6: 16}
@@ -56,15 +56,34 @@ REASONS: Final = {
 }
 
 
-def offer(settings: ProtocolSettings) -> Generator[Step, bytes, None]:  # noqa: ARG001
-    """Server: agree on how the client proves itself."""
+def offer(settings: ProtocolSettings) -> Generator[Step, bytes, None]:
+    """Server: agree on how the client proves itself, and have it do so."""
     (count,) = yield Receive(Side.CLIENT, 1)
     methods = (yield Receive(Side.CLIENT, count)) if count else b""
-    wanted = NO_AUTHENTICATION
+    wanted = NO_AUTHENTICATION if settings.socks.users is None else PASSWORD
     if wanted not in methods:
         yield Send(Side.CLIENT, VERSION + bytes((NO_METHOD,)), binary=True, farewell=True)
         raise ProtocolError(protocol="socks", reason="No supported SOCKS5 authentication method received")
     yield Send(Side.CLIENT, VERSION + bytes((wanted,)), binary=True)
+    if wanted == PASSWORD:
+        yield from _prove()
+
+
+def _prove() -> Generator[Step, bytes, None]:
+    """RFC 1929."""
+    version, count = yield Receive(Side.CLIENT, 2)
+    name = (yield Receive(Side.CLIENT, count)) if count else b""
+    (count,) = yield Receive(Side.CLIENT, 1)
+    password = (yield Receive(Side.CLIENT, count)) if count else b""
+    try:
+        if version != _PASSWORD_VERSION:
+            reason = f"Unsupported version 0x{version:02x} of the password negotiation"
+            raise ProtocolError(protocol="socks", reason=reason)  # noqa: TRY301 - answered as a wrong password is
+        yield Authenticate(name, password)
+    except (ProtocolError, AuthenticationError):
+        yield Send(Side.CLIENT, bytes((_PASSWORD_VERSION, FAILED)), binary=True, farewell=True)
+        raise
+    yield Send(Side.CLIENT, bytes((_PASSWORD_VERSION, SUCCEEDED)), binary=True)
 
 
 def _read_host(kind: int) -> Generator[Step, bytes, str]:
@@ -169,5 +188,3 @@ def _wanted(settings: ProtocolSettings, scene: Scene) -> bytes:
         return _address(literal)
     name = target.host.encode("idna")
     return bytes((_NAME, len(name))) + name + target.port.to_bytes(2, "big")
-
-

@@ -87,4 +87,3 @@ def host_of(name: bytes) -> str:
     if any(not character.isprintable() or character.isspace() for character in text):
         raise RequestError(reason=f"{name!r} is not a host name")
     return text
-

@@ -9,7 +9,7 @@ fails raises where it was yielded, so a protocol that has something to say about
 
 import enum
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gtunnel.address import Endpoint, HostPort, OriginalDestination, SocketAddress
 
@@ -53,6 +53,14 @@ class Resolve:
 
 
 @dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Have a name and a password checked, which takes its time. Fails with an `AuthenticationError`."""
+
+    name: bytes
+    password: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Send bytes. `secret` keeps them out of the log; `binary` says that they are nothing to read there.
 
@@ -88,7 +96,7 @@ class Receive:
     count: int
 
 
-Step = StartTls | Connect | Resolve | Send | ReceiveLine | Receive
+Step = StartTls | Connect | Resolve | Authenticate | Send | ReceiveLine | Receive
 Negotiation = Generator[Step, bytes, None]
 
 

@@ -71,9 +71,10 @@ def s_client(
     return subprocess.run(argv, input=send, capture_output=True, timeout=timeout, check=False)
 
 
-def curl(*arguments: str, timeout: float = PATIENCE) -> "subprocess.CompletedProcess[str]":
-    """Run curl, without its own configuration and any proxy."""
-    argv = [needs.program("curl"), "-q", "-sS", "--noproxy", "*", "--max-time", str(timeout), *arguments]
+def curl(*arguments: str, timeout: float = PATIENCE, through_proxy: bool = False) -> "subprocess.CompletedProcess[str]":
+    """Run curl, without its own configuration and any proxy, unless the arguments name one."""
+    without = "" if through_proxy else "*"
+    argv = [needs.program("curl"), "-q", "-sS", "--noproxy", without, "--max-time", str(timeout), *arguments]
     return subprocess.run(argv, capture_output=True, text=True, timeout=timeout + 5, check=False)
 
 

@@ -129,6 +129,8 @@ OURS_SERVICE = [
     "captureExclude",
     "captureLocal",
     "captureMethod",
+    "socksTargets",
+    "socksUsers",
 ]
 
 

@@ -7,13 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gtunnel.address import HostPort, SocketAddress
-from gtunnel.conf.settings import ProtocolSettings
+from gtunnel.conf.settings import ProtocolSettings, SocksSettings
+from gtunnel.conf.targetrules import parse
 from gtunnel.errors import GtunnelError, ReachError
 from gtunnel.net.errors import NoTargetError
 from gtunnel.wire import socks
-from gtunnel.wire.steps import Connect, Resolve, Scene, Send, Side, StartTls, Step
+from gtunnel.wire.errors import AuthenticationError
+from gtunnel.wire.steps import Authenticate, Connect, Resolve, Scene, Send, Side, StartTls, Step
 from tests.gtunnel.wire.play import CHUNKS, Played, play
 
+ANYBODY = SocksSettings()
 ADDRESS = SocketAddress("192.0.2.7", 80)
 BOUND = SocketAddress("198.51.100.1", 40000)
 BY_ADDRESS = b"\x05\x01\x00" + b"\x05\x01\x00\x01" + bytes((192, 0, 2, 7)) + b"\x00\x50"
@@ -25,7 +28,14 @@ GRANTED = b"\x05\x00" + b"\x05\x00\x00\x01" + bytes((198, 51, 100, 1)) + b"\x9c\
 OLD_GRANTED = b"\x00\x5a\x9c\x40" + bytes((198, 51, 100, 1))
 
 
-def serve(said: bytes, *, found: tuple[str, ...] = ("192.0.2.7",), fails: int = 0, chunk: int = 0) -> Played:
+def serve(
+    said: bytes,
+    *,
+    found: tuple[str, ...] = ("192.0.2.7",),
+    fails: int = 0,
+    chunk: int = 0,
+    options: SocksSettings = ANYBODY,
+) -> Played:
     scene = Scene()
 
     def take(step: Step) -> None:
@@ -33,12 +43,14 @@ def serve(said: bytes, *, found: tuple[str, ...] = ("192.0.2.7",), fails: int = 
             scene.resolved = tuple(SocketAddress(host, step.target.port) for host in found)
             if not found:
                 raise ReachError(detail="no such name")
+        if isinstance(step, Authenticate) and (step.name, step.password) != (b"me", b"hunter2"):
+            raise AuthenticationError(protocol="socks", name="me")
         if isinstance(step, Connect):
             scene.bound = BOUND
             if fails:
                 raise NoTargetError(fails)
 
-    return play(socks.server(ProtocolSettings(), scene), after_tls=said, chunk=chunk, take=take)
+    return play(socks.server(ProtocolSettings(socks=options), scene), after_tls=said, chunk=chunk, take=take)
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
@@ -142,3 +154,36 @@ def test_whatever_a_client_says_it_is_a_request_or_one_error(said: bytes) -> Non
 def test_a_client_speaks_tls_with_the_server_that_it_asks() -> None:
     steps = socks.client(ProtocolSettings(), Scene())
     assert [next(steps), next(steps)] == [Connect(), StartTls()]
+
+
+USERS = SocksSettings(users="file")
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_name_and_password_come_before_the_request(chunk: int) -> None:
+    said = b"\x05\x02\x00\x02" + b"\x01\x02me\x07hunter2" + BY_ADDRESS[3:]
+    played = serve(said, options=USERS, chunk=chunk)
+    assert played.error is None
+    assert played.under_tls[Side.CLIENT] == b"\x05\x02" + b"\x01\x00" + GRANTED[2:]
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "told"),
+    [
+        (BY_ADDRESS, "No supported SOCKS5 authentication method", b"\x05\xff"),
+        (OLD, "SOCKS 4 has no passwords", b"\x00\x5b" + bytes(6)),
+        (b"\x05\x01\x02\x01\x02me\x01x" + BY_ADDRESS[3:], "wrong name or password", b"\x05\x02\x01\x01"),
+        (b"\x05\x01\x02\x01\x00\x00" + BY_ADDRESS[3:], "wrong name or password", b"\x05\x02\x01\x01"),
+        (b"\x05\x01\x02\x05\x02me\x07hunter2", "Unsupported version 0x05", b"\x05\x02\x01\x01"),
+    ],
+)
+def test_without_them_nothing_is_connected(said: bytes, text: str, told: bytes) -> None:
+    played = serve(said, options=USERS)
+    assert text in str(played.error)
+    assert played.under_tls[Side.CLIENT] == told
+    assert Connect not in played.kinds
+
+
+def test_a_target_that_is_not_allowed_is_told_so() -> None:
+    played = serve(BY_ADDRESS, options=SocksSettings(targets=(parse("deny 192.0.2.0/24"), parse("allow *"))))
+    assert played.under_tls[Side.CLIENT][3] == 2
