@@ -11,11 +11,23 @@ PROTOCOL = Single[Protocol | None](
     default=None,
     metavar="PROTOCOL",
     help="protocol to negotiate TLS in",
-    works_for=(None, Protocol.SMTP, Protocol.SOCKS),
+    works_for=(
+        None,
+        Protocol.CIFS,
+        Protocol.IMAP,
+        Protocol.LDAP,
+        Protocol.NNTP,
+        Protocol.PGSQL,
+        Protocol.POP3,
+        Protocol.SMTP,
+        Protocol.SOCKS,
+    ),
     topic=Topic.PROTOCOLS,
     more=(
-        "For protocols that begin in plaintext and change to TLS on the same port (`protocol = smtp`: STARTTLS). Not "
-        "for TLS from the first byte on a port of its own, which is what happens without this option."
+        "For protocols that begin in plaintext and change to TLS on the same port: `protocol = smtp`, `imap` and `pop3` "
+        "(STARTTLS), `pgsql` (PostgreSQL) and `cifs` in both modes, `nntp` and `ldap` in client mode. Not for TLS from "
+        "the first byte on a port of its own, which is what happens without this option. What was said in plaintext "
+        "never counts as said under TLS; bytes that are in its way end the connection."
     ),
 )
 PROTOCOL_AUTHENTICATION = Single[str | None](

@@ -19,7 +19,6 @@ from gtunnel.conf import rules_protocol
 from gtunnel.conf.demands import demand, has_trust, version_bounds, versions_ascend
 from gtunnel.conf.errors import Problem, Reason
 from gtunnel.conf.option import Row
-from gtunnel.conf.parsers import alternatives
 from gtunnel.conf.reader import SectionOutline
 from gtunnel.conf.settings import Protocol
 from gtunnel.conf.statements import Statement, Statements
@@ -105,27 +104,6 @@ def _redirect_protocol(draft: Draft) -> Iterator[Problem]:
     if line is not None and name is not None and name.talks_first:
         hint = f"with {name.value} the target talks before the client has shown a certificate"
         yield draft.problem(Reason.REDIRECT_PROTOCOL, hint, line)
-
-
-def _protocol_authentication(draft: Draft) -> Iterator[Problem]:
-    options = draft.statements
-    line, name = options.last(protocol.PROTOCOL_AUTHENTICATION), options.one(protocol.PROTOCOL)
-    if line is None or name is None:
-        return
-    allowed = name.uses(client=options.one(service.CLIENT)).authentications
-    if allowed and line.value not in allowed:
-        yield draft.problem(f"{name.value} authenticates as {alternatives(*allowed)}", at=line)
-
-
-def _protocol_credentials(draft: Draft) -> Iterator[Problem]:
-    """Half of them would be none: the negotiation would go on without, and nobody would know why it is refused."""
-    options = draft.statements
-    lines = [options.last(row) for row in (protocol.PROTOCOL_USERNAME, protocol.PROTOCOL_PASSWORD)]
-    name = options.one(protocol.PROTOCOL)
-    if name is not None and "protocolUsername" in name.uses(client=options.one(service.CLIENT)).options:
-        given = [line for line in lines if line is not None]
-        if len(given) == 1:
-            yield draft.problem("protocolUsername and protocolPassword belong together", at=given[0])
 
 
 def _certificate(draft: Draft) -> Iterator[Problem]:
@@ -231,10 +209,10 @@ RULES: tuple[Rule, ...] = (
     Rule((service.CLIENT, service.REDIRECT, *verify.DEMANDS), _redirect),
     Rule((protocol.PROTOCOL, service.CLIENT), _protocol_mode),
     Rule((protocol.PROTOCOL, service.REDIRECT), _redirect_protocol),
-    Rule((protocol.PROTOCOL, service.CLIENT, protocol.PROTOCOL_AUTHENTICATION), _protocol_authentication),
+    Rule((protocol.PROTOCOL, service.CLIENT, protocol.PROTOCOL_AUTHENTICATION), rules_protocol.authentication),
     Rule(
         (protocol.PROTOCOL, service.CLIENT, protocol.PROTOCOL_USERNAME, protocol.PROTOCOL_PASSWORD),
-        _protocol_credentials,
+        rules_protocol.both_credentials,
     ),
     Rule((protocol.PROTOCOL, protocol.PROTOCOL_HOST, service.CLIENT), rules_protocol.destination),
     Rule((*protocol.OPTIONS, service.CLIENT), rules_protocol.credentials),

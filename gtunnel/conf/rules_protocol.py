@@ -8,6 +8,7 @@ from gtunnel.conf import options_protocol as protocol
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_socks as socks
 from gtunnel.conf.errors import Problem
+from gtunnel.conf.parsers import alternatives
 from gtunnel.conf.settings import Protocol
 from gtunnel.errors import AddressError
 
@@ -69,3 +70,24 @@ def socks_server(draft: "Draft") -> Iterator[Problem]:
     line = options.own(*socks.OPTIONS)
     if line is not None and not is_server:
         yield draft.problem(f"{line.row.name} needs protocol = socks, in server mode", at=line)
+
+
+def authentication(draft: "Draft") -> Iterator[Problem]:
+    options = draft.statements
+    line, name = options.last(protocol.PROTOCOL_AUTHENTICATION), options.one(protocol.PROTOCOL)
+    if line is None or name is None:
+        return
+    allowed = name.uses(client=options.one(service.CLIENT)).authentications
+    if allowed and line.value not in allowed:
+        yield draft.problem(f"{name.value} authenticates as {alternatives(*allowed)}", at=line)
+
+
+def both_credentials(draft: "Draft") -> Iterator[Problem]:
+    """Half of them would be none: the negotiation would go on without, and nobody would know why it is refused."""
+    options = draft.statements
+    lines = [options.last(row) for row in (protocol.PROTOCOL_USERNAME, protocol.PROTOCOL_PASSWORD)]
+    name = options.one(protocol.PROTOCOL)
+    if name is not None and "protocolUsername" in name.uses(client=options.one(service.CLIENT)).options:
+        given = [line for line in lines if line is not None]
+        if len(given) == 1:
+            yield draft.problem("protocolUsername and protocolPassword belong together", at=given[0])

@@ -57,6 +57,15 @@ class Conversation:
                 self._wait(leg, deadline, receive=False)
         leg.want(receive=False, send=False)
 
+    def glance(self, leg: Leg) -> bytes:
+        """What has come and was not taken yet. Raises `UnexpectedCloseError` and what a leg does."""
+        count = leg.receive(self._buffer) if leg.readable and not len(self._inbox) else None
+        if count == 0:
+            raise UnexpectedCloseError(side=self._side.value)
+        if count is not None:
+            self._inbox.feed(self._buffer[:count])
+        return self._inbox.waiting
+
     def take_rest(self) -> bytes:
         """What the peer has sent beyond the last message: for whoever goes on with the leg."""
         return self._inbox.take_rest()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
+from gtunnel.errors import GtunnelError
 from gtunnel.net.errors import SocketError, WaitTimeoutError
 from gtunnel.net.waiting import READ, WRITE, Wakeup
 from gtunnel.tls.engine import TlsEngine
@@ -55,11 +56,14 @@ class Leg(Protocol):
     def finish(self) -> None:
         """Say that we send no more, and keep receiving. Raises `GtunnelError`."""
 
+    def spare(self) -> None:
+        """The peer has been told of a failure: end its stream in order. No reset, which might destroy what it was told.
+
+        Raises nothing.
+        """
+
     def want(self, *, receive: bool, send: bool) -> None:
         """Set what the leg's watch waits for."""
-
-    def spare(self) -> None:
-        """The peer has been told of a failure: no reset, which might destroy what it was told."""
 
     def close(self, *, reset: bool) -> None:
         """Close the socket; with `reset` by RST, so that the peer learns of the failure."""
@@ -121,13 +125,17 @@ class PlainLeg:
         except OSError as error:
             raise SocketError.of("shutdown", error) from error
 
-    def want(self, *, receive: bool, send: bool) -> None:
-        """See `Leg`."""
-        self._watch.want((READ if receive else 0) | (WRITE if send else 0))
-
     def spare(self) -> None:
         """See `Leg`."""
         self.told = True
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+            # What is unread when a socket is closed makes the kernel reset it.
+            self.sock.recv(SCRATCH_BYTES)
+
+    def want(self, *, receive: bool, send: bool) -> None:
+        """See `Leg`."""
+        self._watch.want((READ if receive else 0) | (WRITE if send else 0))
 
     def close(self, *, reset: bool) -> None:
         """See `Leg`."""
@@ -293,14 +301,16 @@ class TlsLeg:
         self._engine.close()
         self.flush()
 
+    def spare(self) -> None:
+        """See `Leg`: close_notify as well."""
+        with contextlib.suppress(GtunnelError):
+            self.finish()
+        self._plain.spare()
+
     def want(self, *, receive: bool, send: bool) -> None:
         """See `Leg`. A starved engine waits for the peer, not for room in the kernel."""
         # Only a receive feeds a starved engine. Where none is due (its sink is full), input would wake us in vain.
         self._plain.want(receive=receive, send=bool(self._backlog) or (send and not self._starved))
-
-    def spare(self) -> None:
-        """See `Leg`."""
-        self._plain.spare()
 
     def close(self, *, reset: bool) -> None:
         """See `Leg`."""

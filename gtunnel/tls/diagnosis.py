@@ -127,6 +127,10 @@ def _other_protocol(scene: Scene) -> str | None:
     first = scene.first
     if not first or first[0] in {20, 21, 22}:
         return None
+    protocol = scene.settings.protocol.name
+    if protocol is not None and protocol.begins_plain:
+        who = "server" if scene.settings.client else "client"
+        return f"the {who} went on in plaintext where TLS should begin (its bytes: {first[:MAX_BYTES].hex(' ')})"
     for word, told in _SERVER_WORDS if scene.settings.client else _CLIENT_WORDS:
         if first.startswith(word):
             return told

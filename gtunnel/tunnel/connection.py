@@ -37,8 +37,8 @@ from gtunnel.tunnel.securing import Secured
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.sessionservers import SessionServers
 from gtunnel.tunnel.shared import SharedCounter
-from gtunnel.wire.errors import AuthenticationError
-from gtunnel.wire.steps import Authenticate, Connect, Negotiation, Resolve, Scene, Send, Side, StartTls, Step
+from gtunnel.wire.errors import AuthenticationError, PlaintextError, quoted
+from gtunnel.wire.steps import Authenticate, Connect, Glance, Negotiation, Resolve, Scene, Send, Side, StartTls, Step
 
 
 @dataclass(slots=True)
@@ -183,6 +183,8 @@ class Connection:
             self._scene.resolved = tuple(address for address in found if isinstance(address, SocketAddress))
         elif isinstance(step, Authenticate):
             self._authenticate(step)
+        elif isinstance(step, Glance):
+            return self._talk(step.side).glance(self._leg(step.side))
         elif isinstance(step, Send):
             self._send(step)
         else:
@@ -200,7 +202,6 @@ class Connection:
         self._talk(step.side).send(leg, step, self.log)
         if step.farewell:
             leg.spare()
-            leg.finish()
 
     def _talk(self, side: Side) -> Conversation:
         if side not in self._talks:
@@ -242,9 +243,10 @@ class Connection:
 
     def _connect_tls(self, plain: PlainLeg, dialled: Dialled) -> None:
         """TLS towards the target."""
-        began = self._unread(Side.TARGET)
+        if began := self._unread(Side.TARGET):
+            raise PlaintextError(count=len(began), words=quoted(began))
         target = Target(dialled.target.address, self.service.settings.protocol.tls_peer or dialled.target.host)
-        self._secured = securing.connect(self.service, plain, target, self._tools, began)
+        self._secured = securing.connect(self.service, plain, target, self._tools)
         self._far = self._secured.leg
 
     @property

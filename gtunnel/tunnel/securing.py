@@ -49,12 +49,8 @@ class Secured:
             self.remembered.look(self.leg.engine, log)
 
 
-def connect(service: Service, plain: PlainLeg, target: Target, tools: Tools, began: bytes = b"") -> Secured:
-    """TLS towards a target, within TIMEOUTbusy. Takes the leg over. Raises `GtunnelError`.
-
-    `began` is what the target has said of it already: with a protocol whose server says the last word in plaintext, and
-    perhaps more than that.
-    """
+def connect(service: Service, plain: PlainLeg, target: Target, tools: Tools) -> Secured:
+    """TLS towards a target, within TIMEOUTbusy. Takes the leg over. Raises `GtunnelError`."""
     log = tools.log
     narration.before_handshake(service, target.host, log)
     remembered = None
@@ -62,7 +58,6 @@ def connect(service: Service, plain: PlainLeg, target: Target, tools: Tools, beg
         server = f"{target.address} {service.tls.server_name(target.host)}"
         remembered = service.client_sessions.recall(server, log)
     engine = service.tls.engine(target.host, None if remembered is None else remembered.session)
-    engine.feed(began)
     leg = TlsLeg(plain, engine, tools.scratch, tools.wakeup)
     secured = Secured(leg=leg, remembered=remembered)
     _Handshake(service, secured, None, tools).take(service.settings.timeouts.busy)

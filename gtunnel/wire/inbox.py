@@ -35,6 +35,11 @@ class Inbox:
         """All that is left, for whoever goes on with this side: TLS, or the relay."""
         return self._cut(len(self._data))
 
+    @property
+    def waiting(self) -> bytes:
+        """All that is left, which stays."""
+        return bytes(self._data)
+
     def _cut(self, count: int) -> bytes:
         taken = bytes(self._data[:count])
         del self._data[:count]

@@ -4,18 +4,28 @@ from collections.abc import Callable
 from functools import partial
 
 from gtunnel.conf.settings import Protocol, ProtocolSettings
-from gtunnel.wire import plain, smtp, socks
+from gtunnel.wire import cifs, imap, ldap, nntp, pgsql, plain, pop3, smtp, socks
 from gtunnel.wire.steps import Negotiation, Scene
 
 Negotiator = Callable[[ProtocolSettings, Scene], Negotiation]
 
 SERVERS: dict[Protocol | None, Negotiator] = {
     None: plain.server,
+    Protocol.CIFS: cifs.server,
+    Protocol.IMAP: imap.server,
+    Protocol.PGSQL: pgsql.server,
+    Protocol.POP3: pop3.server,
     Protocol.SMTP: smtp.server,
     Protocol.SOCKS: socks.server,
 }
 CLIENTS: dict[Protocol | None, Negotiator] = {
     None: plain.client,
+    Protocol.CIFS: cifs.client,
+    Protocol.IMAP: imap.client,
+    Protocol.LDAP: ldap.client,
+    Protocol.NNTP: nntp.client,
+    Protocol.PGSQL: pgsql.client,
+    Protocol.POP3: pop3.client,
     Protocol.SMTP: smtp.client,
     Protocol.SOCKS: socks.client,
 }

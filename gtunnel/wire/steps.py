@@ -3,8 +3,9 @@
 A protocol owns the order of a connection: whether TLS starts before or after the target is connected is the order in
 which it yields. After its last step the relay begins.
 
-A step's answer is what `yield` returns: the bytes of `ReceiveLine` and `Receive`, and b"" of all others. A step that
-fails raises where it was yielded, so a protocol that has something to say about it can (SOCKS), and raises it again.
+A step's answer is what `yield` returns: the bytes of `ReceiveLine`, `Receive` and `Glance`, and b"" of all others. A
+step that fails raises where it was yielded, so a protocol that has something to say about it can (SOCKS), and raises it
+again.
 """
 
 import enum
@@ -29,7 +30,8 @@ class StartTls:
     """Shake hands on the TLS leg: the accepted one of a server, the outgoing one of a client.
 
     What that leg's peer has sent beyond the last message taken is the beginning of TLS, whatever it looks like: nothing
-    that came in plaintext is ever taken for something said under TLS.
+    that came in plaintext is ever taken for something said under TLS. A server that has sent anything fails, because in
+    TLS it does not speak first.
     """
 
 
@@ -96,7 +98,15 @@ class Receive:
     count: int
 
 
-Step = StartTls | Connect | Resolve | Authenticate | Send | ReceiveLine | Receive
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """See what a side has sent already, without taking it and without waiting for it."""
+
+    side: Side
+
+
+
+Step = StartTls | Connect | Resolve | Authenticate | Send | ReceiveLine | Receive | Glance
 Negotiation = Generator[Step, bytes, None]
 
 

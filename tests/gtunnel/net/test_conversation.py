@@ -27,6 +27,7 @@ class Talk:
         near.setblocking(False)
         self.far.settimeout(10)
         self.log = ListLog(Level.DEBUG)
+        self._closed = False
         self._wakeup = Wakeup()
         self._leg = PlainLeg(near, self._wakeup)
         self.conversation = Conversation(Side.CLIENT, Scratch(), self._wakeup, seconds)
@@ -34,13 +35,17 @@ class Talk:
     def receive(self, step: Receive | ReceiveLine = LINE) -> bytes:
         return self.conversation.receive(self._leg, step, self.log)
 
-    def send(self, data: bytes, *, secret: bool = False) -> None:
-        self.conversation.send(self._leg, Send(Side.CLIENT, data, secret), self.log)
+    def glance(self) -> bytes:
+        return self.conversation.glance(self._leg)
 
-    def close(self) -> None:
-        self._leg.close(reset=False)
-        self._wakeup.close()
-        self.far.close()
+    def send(self, data: bytes, *, secret: bool = False, final: bool = False) -> None:
+        self.conversation.send(self._leg, Send(Side.CLIENT, data, secret, final), self.log)
+
+    def close(self, *, reset: bool = False) -> None:
+        if not self._closed:
+            self._leg.close(reset=reset)
+            self._wakeup.close()
+        self._closed = True
 
 
 @pytest.fixture
@@ -48,6 +53,7 @@ def talk() -> Iterator[Talk]:
     talk = Talk()
     yield talk
     talk.close()
+    talk.far.close()
 
 
 def test_messages_are_taken_one_by_one_and_the_rest_is_for_others(talk: Talk) -> None:
@@ -56,6 +62,23 @@ def test_messages_are_taken_one_by_one_and_the_rest_is_for_others(talk: Talk) ->
     assert talk.receive(Receive(Side.CLIENT, 4)) == b"1234"
     assert talk.conversation.take_rest() == b"tls"
     assert talk.log.texts == [" <- EHLO"]
+
+
+def test_a_glance_takes_nothing_and_does_not_wait(talk: Talk) -> None:
+    assert talk.glance() == b""
+    talk.far.sendall(b"one\ntwo")
+    assert talk.receive() == b"one"
+    assert talk.glance() == talk.glance() == b"two"
+    talk.far.sendall(b"\n")
+    assert talk.receive() == b"two"
+
+
+def test_the_last_word_arrives_although_the_connection_is_reset(talk: Talk) -> None:
+    talk.far.sendall(b"unread")
+    talk.send(b"bye", final=True)
+    talk.close(reset=True)
+    assert talk.far.recv(10) == b"bye"
+    assert talk.far.recv(10) == b""
 
 
 def test_a_line_may_come_in_pieces(talk: Talk) -> None:

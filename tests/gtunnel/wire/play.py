@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from gtunnel.errors import GtunnelError
 from gtunnel.wire.inbox import Inbox
-from gtunnel.wire.steps import Negotiation, Receive, ReceiveLine, Send, Side, StartTls, Step
+from gtunnel.wire.steps import Glance, Negotiation, Receive, ReceiveLine, Send, Side, StartTls, Step
 
 # How bytes may come: all at once, one by one, in crumbs.
 CHUNKS = (0, 1, 3)
@@ -79,6 +79,8 @@ class _Stage:
         """What a step gives; None if nobody says what it waits for."""
         if isinstance(step, Receive | ReceiveLine):
             return self._message(step)
+        if isinstance(step, Glance):
+            return self.inboxes[step.side].waiting + self.waiting[step.side]
         played = self.played
         played.steps.append(step)
         if take is not None:
