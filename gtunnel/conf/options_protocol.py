@@ -24,10 +24,10 @@ PROTOCOL = Single[Protocol | None](
     ),
     topic=Topic.PROTOCOLS,
     more=(
-        "For protocols that begin in plaintext and change to TLS on the same port: `protocol = smtp`, `imap` and `pop3` "
-        "(STARTTLS), `pgsql` (PostgreSQL) and `cifs` in both modes, `nntp` and `ldap` in client mode. Not for TLS from "
-        "the first byte on a port of its own, which is what happens without this option. What was said in plaintext "
-        "never counts as said under TLS; bytes that are in its way end the connection."
+        "For protocols that begin in plaintext and change to TLS on the same port: `protocol = smtp`, `imap` and "
+        "`pop3` (STARTTLS), `pgsql` (PostgreSQL) and `cifs` in both modes, `nntp` and `ldap` in client mode. Not for "
+        "TLS from the first byte on a port of its own, which is what happens without this option. What was said in "
+        "plaintext never counts as said under TLS; bytes that are in its way end the connection."
     ),
 )
 PROTOCOL_AUTHENTICATION = Single[str | None](

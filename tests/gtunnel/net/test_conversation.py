@@ -27,7 +27,6 @@ class Talk:
         near.setblocking(False)
         self.far.settimeout(10)
         self.log = ListLog(Level.DEBUG)
-        self._closed = False
         self._wakeup = Wakeup()
         self._leg = PlainLeg(near, self._wakeup)
         self.conversation = Conversation(Side.CLIENT, Scratch(), self._wakeup, seconds)
@@ -38,14 +37,13 @@ class Talk:
     def glance(self) -> bytes:
         return self.conversation.glance(self._leg)
 
-    def send(self, data: bytes, *, secret: bool = False, final: bool = False) -> None:
-        self.conversation.send(self._leg, Send(Side.CLIENT, data, secret, final), self.log)
+    def send(self, data: bytes, *, secret: bool = False) -> None:
+        self.conversation.send(self._leg, Send(Side.CLIENT, data, secret), self.log)
 
-    def close(self, *, reset: bool = False) -> None:
-        if not self._closed:
-            self._leg.close(reset=reset)
-            self._wakeup.close()
-        self._closed = True
+    def close(self) -> None:
+        self._leg.close(reset=False)
+        self._wakeup.close()
+        self.far.close()
 
 
 @pytest.fixture
@@ -53,7 +51,6 @@ def talk() -> Iterator[Talk]:
     talk = Talk()
     yield talk
     talk.close()
-    talk.far.close()
 
 
 def test_messages_are_taken_one_by_one_and_the_rest_is_for_others(talk: Talk) -> None:
@@ -71,14 +68,6 @@ def test_a_glance_takes_nothing_and_does_not_wait(talk: Talk) -> None:
     assert talk.glance() == talk.glance() == b"two"
     talk.far.sendall(b"\n")
     assert talk.receive() == b"two"
-
-
-def test_the_last_word_arrives_although_the_connection_is_reset(talk: Talk) -> None:
-    talk.far.sendall(b"unread")
-    talk.send(b"bye", final=True)
-    talk.close(reset=True)
-    assert talk.far.recv(10) == b"bye"
-    assert talk.far.recv(10) == b""
 
 
 def test_a_line_may_come_in_pieces(talk: Talk) -> None:

@@ -191,6 +191,17 @@ def test_a_reset_peer_is_an_error(ends: Ends, sockets: tuple[socket.socket, sock
         leg.receive(memoryview(bytearray(10)))
 
 
+def test_who_was_told_of_a_failure_reads_it_and_an_ordinary_end(
+    ends: Ends, sockets: tuple[socket.socket, socket.socket]
+) -> None:
+    leg, peer, _ = ends
+    sockets[1].sendall(b"unread")
+    leg.send(memoryview(b"farewell"))
+    leg.spare()
+    leg.close(reset=True)
+    assert peer.receive_all() == b"farewell"
+
+
 def test_closing_with_reset_resets_the_peer(ends: Ends, sockets: tuple[socket.socket, socket.socket]) -> None:
     leg, _, _ = ends
     leg.close(reset=True)
