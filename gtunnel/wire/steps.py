@@ -105,7 +105,6 @@ class Glance:
     side: Side
 
 
-
 Step = StartTls | Connect | Resolve | Authenticate | Send | ReceiveLine | Receive | Glance
 Negotiation = Generator[Step, bytes, None]
 
