@@ -9,6 +9,7 @@ from gtunnel.conf import options_global as process
 from gtunnel.conf import options_library as library
 from gtunnel.conf import options_net as net
 from gtunnel.conf import options_ocsp as ocsp
+from gtunnel.conf import options_program as program
 from gtunnel.conf import options_protocol as protocol
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
@@ -31,6 +32,7 @@ from gtunnel.conf.settings import (
     OcspSettings,
     OptionLine,
     ProcessSettings,
+    ProgramSettings,
     ProtocolSettings,
     ServiceSettings,
     SessionSettings,
@@ -86,6 +88,7 @@ def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...])
         ),
         services=services,
         notes=tuple(outline.notes),
+        environment=statements.all(program.SET_ENV),
     )
 
 
@@ -109,6 +112,7 @@ def build_service(section: SectionOutline, statements: Statements, log: LogSetti
         socket_owner=SocketOwner(
             user=statements.one(access.SOCKET_OWNER), group=statements.one(access.SOCKET_GROUP)
         ),
+        program=_program(statements),
         transparency=statements.one(service.TRANSPARENT),
         capture=_capture(statements),
         tls=_tls(statements),
@@ -165,6 +169,18 @@ def _protocol(statements: Statements) -> ProtocolSettings:
         password=statements.one(protocol.PROTOCOL_PASSWORD),
         username=statements.one(protocol.PROTOCOL_USERNAME),
         socks=SocksSettings(users=statements.one(socks.SOCKS_USERS), targets=statements.all(socks.SOCKS_TARGETS)),
+    )
+
+
+def _program(statements: Statements) -> ProgramSettings | None:
+    path = statements.one(program.EXEC)
+    if path is None:
+        return None
+    return ProgramSettings(
+        path=path,
+        arguments=statements.one(program.EXEC_ARGS) or (path,),
+        pty=statements.one(program.PTY),
+        retry=statements.one(program.RETRY),
     )
 
 

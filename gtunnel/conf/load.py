@@ -6,7 +6,8 @@ from gtunnel.conf import options_global, sources
 from gtunnel.conf.build import build_configuration, build_service
 from gtunnel.conf.conflicts import check_services
 from gtunnel.conf.errors import ConfigError, Problem
-from gtunnel.conf.options_service import ACCEPT, CLIENT
+from gtunnel.conf.options_program import EXEC, EXEC_ARGS, PTY, RETRY
+from gtunnel.conf.options_service import ACCEPT, CLIENT, CONNECT
 from gtunnel.conf.options_sessions import SESSIOND, TICKET_SECRETS
 from gtunnel.conf.options_tls import CERT, KEY, PSK_IDENTITY
 from gtunnel.conf.reader import Outline, read
@@ -71,6 +72,13 @@ def _unused(draft: Draft) -> Iterator[str]:
         if line is not None:
             mode = "client" if client else "server"
             yield f"{line.place}: option '{option.name}' has no effect in {mode} mode"
+    runs = statements.last(EXEC) is not None
+    line = None if runs else statements.own(EXEC_ARGS, PTY)
+    if line is not None:
+        yield f"{line.place}: option '{line.row.name}' has no effect without exec"
+    line = statements.own(RETRY)
+    if line is not None and not (runs and statements.all(CONNECT)):
+        yield f"{line.place}: option 'retry' has no effect without exec and connect"
 
 
 def _inetd_mode(outline: Outline) -> Problem:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gtunnel.address import HostPort, UnixPath
 from gtunnel.conf import options_capture as capture
+from gtunnel.conf import options_program as program
 from gtunnel.conf import options_protocol as protocol
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
@@ -65,8 +66,13 @@ def _endpoints(draft: Draft) -> Iterator[Problem]:
     if accepts and virtual:
         hint = "a service that serves another one's names has no accept of its own"
         yield draft.problem(Reason.ENDPOINTS, hint, options.last(service.ACCEPT))
-    missing = [] if accepts or virtual else ["accept is missing"]
     ways = _ways_out(options)
+    runs = options.last(program.EXEC)
+    if runs is not None and (accepts or virtual or not ways):
+        ways.append(("exec", "the program is where connections go", program.EXEC))
+        runs = None
+    # With connect and without accept, the program is the client.
+    missing = [] if accepts or virtual or runs else ["accept is missing"]
     if not ways:
         missing.append("connect is missing")
     if missing:
@@ -89,6 +95,17 @@ def _ways_out(options: Statements) -> list[tuple[str, str, Row[object]]]:
     if options.all(service.CONNECT):
         ways.append(("connect", "connect says where connections go", service.CONNECT))
     return ways
+
+
+def _terminal_side(draft: Draft) -> Iterator[Problem]:
+    options = draft.statements
+    line = options.last(program.PTY)
+    if options.one(program.EXEC) is None or not options.one(program.PTY):
+        return
+    serves = bool(options.all(service.ACCEPT)) or _is_virtual(options)
+    if serves is options.one(service.CLIENT):
+        hint = "a terminal is no place for it: it changes and interprets bytes"
+        yield draft.problem("with pty, the program would have to speak TLS", hint, line)
 
 
 def _protocol_mode(draft: Draft) -> Iterator[Problem]:
@@ -197,7 +214,7 @@ RULES: tuple[Rule, ...] = (
             service.TRANSPARENT,
             tls.SNI,
             protocol.PROTOCOL,
-            *_rows("exec", "retry"),
+            program.EXEC,
         ),
         _endpoints,
     ),
@@ -207,6 +224,7 @@ RULES: tuple[Rule, ...] = (
     Rule(tls.VERSION_OPTIONS, _versions),
     Rule((service.CLIENT, tls.SNI), _virtual_names),
     Rule((service.CLIENT, service.REDIRECT, *verify.DEMANDS), _redirect),
+    Rule((program.EXEC, program.PTY, service.ACCEPT, service.CLIENT, tls.SNI), _terminal_side),
     Rule((protocol.PROTOCOL, service.CLIENT), _protocol_mode),
     Rule((protocol.PROTOCOL, service.REDIRECT), _redirect_protocol),
     Rule((protocol.PROTOCOL, service.CLIENT, protocol.PROTOCOL_AUTHENTICATION), rules_protocol.authentication),

@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass, field
 
 from gtunnel.address import Endpoint, HostPort
+from gtunnel.conf.settings_program import ProgramSettings
 from gtunnel.conf.settings_protocol import Protocol, ProtocolSettings, SocksSettings
 from gtunnel.conf.settings_tls import (
     EngineCertificates,
@@ -272,7 +273,8 @@ class ServiceSettings:
     """One `[service]`. `lines` is for messages: what was written differently and means the same is equal.
 
     `section` is what stands in the brackets, which `name` is unless `service` says otherwise. `virtual_names` are for a
-    service that has no listener of its own but serves some of another one's clients.
+    service that has no listener of its own but serves some of another one's clients. `program` is the service's target,
+    or its client where there is no listener.
     """
 
     name: str
@@ -284,6 +286,7 @@ class ServiceSettings:
     protocol: ProtocolSettings
     access: AccessSettings
     socket_owner: SocketOwner
+    program: ProgramSettings | None
     transparency: Transparency
     capture: CaptureSettings | None
     tls: TlsSettings
@@ -299,6 +302,11 @@ class ServiceSettings:
     log: LogSettings
     lines: Lines = field(default=Lines(), compare=False, repr=False)
 
+    @property
+    def connects_program(self) -> bool:
+        """Whether the program is the service's client: it is started once, not for each connection."""
+        return self.program is not None and not self.accept and not self.virtual_names
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
@@ -312,6 +320,7 @@ class Configuration:
     library: LibrarySettings
     services: tuple[ServiceSettings, ...]
     notes: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # `setEnv`
 
     @property
     def marks_sockets(self) -> bool:
@@ -321,7 +330,8 @@ class Configuration:
         (`captureLocal`). Setting a mark takes rights that REDIRECT alone does without.
         """
         return any(
-            service.transparency.source or (service.capture is not None and service.capture.local)
+            (service.transparency.source and service.program is None)
+            or (service.capture is not None and service.capture.local)
             for service in self.services
         )
 
@@ -349,6 +359,7 @@ __all__ = [
     "OptionLine",
     "Place",
     "ProcessSettings",
+    "ProgramSettings",
     "Protocol",
     "ProtocolSettings",
     "ServiceSettings",

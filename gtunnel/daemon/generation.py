@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gtunnel.address import Endpoint
-from gtunnel.conf.settings import Configuration, ProcessSettings, ServiceSettings
+from gtunnel.conf.settings import Configuration, Foreground, ProcessSettings, ServiceSettings
 from gtunnel.daemon.log import Journal, JournalLog
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
@@ -44,6 +44,7 @@ class Generation:
 
     configuration: Configuration
     bindings: tuple[Binding, ...]
+    services: tuple[Service, ...] = ()
 
     def close_all_but(self, kept: Iterable[ListeningSocket]) -> None:
         """Close the listening sockets that are not in `kept`."""
@@ -79,7 +80,8 @@ def compile_services(
     configuration: Configuration, loops: LoopGuard, journal: Journal, log: Log, site: Site | None = None
 ) -> tuple[Service, ...]:
     """Compile all services. Raises `GenerationError` after logging every problem."""
-    building = Building(log, site or Site())
+    aloud = configuration.output.foreground is Foreground.YES
+    building = Building(log, site or Site(), configuration.environment, aloud)
     services: list[Service] = []
     failed = False
     for settings in configuration.services:
@@ -110,6 +112,7 @@ def bind(configuration: Configuration, services: Iterable[Service], old: Generat
     As in stunnel, a service of which at least one address could be bound runs; the others are warned about.
     Raises `GenerationError` after logging every problem; then nothing was changed.
     """
+    services = tuple(services)
     pool = _Pool(old.listening if old is not None else ())
     bindings: list[Binding] = []
     failed = False
@@ -121,7 +124,7 @@ def bind(configuration: Configuration, services: Iterable[Service], old: Generat
         for listening_socket in pool.created:
             listening_socket.close()
         raise GenerationError
-    generation = Generation(configuration, tuple(bindings))
+    generation = Generation(configuration, tuple(bindings), services)
     _adapt(generation, pool.created, log)
     return generation
 
@@ -216,7 +219,7 @@ def _demand_rights(settings: ServiceSettings, process: ProcessSettings) -> None:
 
 def _needs_rights(settings: ServiceSettings) -> str | None:
     """The option that needs them."""
-    if settings.transparency.source:
+    if settings.transparency.source and settings.program is None:
         return f"transparent = {settings.transparency.value}"
     if settings.capture is not None and settings.capture.local:
         return "captureLocal = yes"

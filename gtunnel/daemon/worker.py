@@ -23,17 +23,20 @@ from gtunnel.daemon.log import Journal, LogFileError
 from gtunnel.events import Level, Log
 from gtunnel.net import libwrap
 from gtunnel.net.errors import errno_text
-from gtunnel.net.limits import connections_within
+from gtunnel.net.limits import DESCRIPTORS_PER_CONNECTION, DESCRIPTORS_WITH_PROGRAM, connections_within
 from gtunnel.net.wrappers import Wrappers
 from gtunnel.tunnel.acceptor import Acceptor
 from gtunnel.tunnel.census import Register
 from gtunnel.tunnel.connection import Workplace
+from gtunnel.tunnel.programclients import ProgramClients
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.stapler import Stapler
 
 # Loaded by name at first use otherwise: the codec of host names, the event loop, the pool that looks names up.
 PRELOADED: Final = (encodings.idna, gevent.config.loop, gevent.threadpool)
 
+# What programs have for ending when the worker does, which is less than the worker has (`crew.STOP_SECONDS`).
+PROGRAMS_SECONDS: Final = 2.0
 # How often a draining worker looks whether its last connection has ended.
 DRAIN_LOOK_SECONDS: Final = 0.2
 
@@ -61,7 +64,9 @@ class Worker:
         )
         # Each service has locks as well as a listener: of its counters, and of its sessions.
         services = len(generation.configuration.services)
-        self._room = connections_within(descriptors, listeners=len(generation.bindings) + 3 * services)
+        programs = any(service.program is not None for service in generation.configuration.services)
+        each = DESCRIPTORS_WITH_PROGRAM if programs else DESCRIPTORS_PER_CONNECTION
+        self._room = connections_within(descriptors, listeners=len(generation.bindings) + 3 * services, each=each)
         self._done = Event()
         self._draining = False
 
@@ -83,10 +88,14 @@ class Worker:
         self._stapler = Stapler((binding.service for binding in self._generation.bindings), self._workplace.responders)
         self._stapler.start()
         self._acceptor.start()
+        self._clients = ProgramClients(self._generation.services, self._workplace)
+        self._clients.start()
         channel.say(self._end, Word.READY)
         self._done.wait()
         self._acceptor.stop()
+        self._clients.stop()
         self._acceptor.kill()
+        self._workplace.programs.end(PROGRAMS_SECONDS)
 
     def _listen(self) -> None:
         try:
@@ -102,6 +111,7 @@ class Worker:
             self._draining = True
             self._acceptor.stop()
             self._stapler.stop()
+            self._clients.stop()
             for binding in self._generation.bindings:
                 # Only our copy: the file of a Unix socket stays, for whoever listens on it now.
                 binding.listening.sock.close()
@@ -115,7 +125,7 @@ class Worker:
             gevent.spawn(self._list)
 
     def _drain(self) -> None:
-        while not self._acceptor.drained():
+        while not self._acceptor.drained() or not self._clients.drained() or self._workplace.programs.running:
             gevent.sleep(DRAIN_LOOK_SECONDS)
         self._done.set()
 

@@ -8,8 +8,12 @@ from typing import Final
 # Two sockets for each connection; the rest is for logs, listeners, the loop's own and certificate files.
 RESERVED_DESCRIPTORS: Final = 64
 DESCRIPTORS_PER_CONNECTION: Final = 2
+# The program's end, and its process, are one each as well.
+DESCRIPTORS_WITH_PROGRAM: Final = 4
 # Enough for half a million connections. The kernel's default ceiling (fs.nr_open) is the same.
 WANTED_DESCRIPTORS: Final = 1 << 20
+# What this process was started with, as (soft, hard): programs that it starts get the same.
+STARTED_WITH: Final = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def raise_descriptor_limit() -> int:
@@ -24,9 +28,12 @@ def raise_descriptor_limit() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def connections_within(descriptors: int, *, listeners: int) -> int:
-    """How many connections a process may have at a time without running out of descriptors; at least one."""
-    return max(1, (descriptors - RESERVED_DESCRIPTORS - listeners) // DESCRIPTORS_PER_CONNECTION)
+def connections_within(descriptors: int, *, listeners: int, each: int = DESCRIPTORS_PER_CONNECTION) -> int:
+    """How many connections a process may have at a time without running out of descriptors; at least one.
+
+    `each`: what one of them takes.
+    """
+    return max(1, (descriptors - RESERVED_DESCRIPTORS - listeners) // each)
 
 
 def _kernel_ceiling() -> int:

@@ -19,7 +19,7 @@ from gtunnel.tls.errors import HandshakeError, RenegotiationError, TlsStreamErro
 from gtunnel.tls.ocsp.inquiry import Evidence
 from gtunnel.tls.openssl import binding, sessions
 from gtunnel.tls.openssl.verify import OK, verify_result
-from gtunnel.tls.verification import Verdicts, subject_text
+from gtunnel.tls.verification import Verdicts, issuer_text, subject_text
 
 # What one bio_read takes at most: four full records with their overhead, the size that relays move at a time.
 OUTPUT_CHUNK: Final = 4 * (16384 + 256)
@@ -204,6 +204,12 @@ class TlsEngine:
         if verify_result(self._connection) != OK:
             return False
         return not require or self._connection.get_peer_certificate() is not None
+
+    def peer_names(self) -> tuple[str, str] | None:
+        """Subject and issuer of the peer's certificate, as text; None if it has shown none, now or in the session that
+        was resumed."""
+        certificate = self._connection.get_peer_certificate()
+        return None if certificate is None else (subject_text(certificate), issuer_text(certificate))
 
     @property
     def outlived(self) -> bool:

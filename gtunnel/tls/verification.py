@@ -184,6 +184,11 @@ def subject_text(certificate: X509) -> str:
     return name_text(binding.subject(certificate))
 
 
+def issuer_text(certificate: X509) -> str:
+    """An issuer, as `subject_text`."""
+    return name_text(binding.issuer(certificate))
+
+
 class _LocalCertificates:
     """The certificates that `verifyPeer` accepts: those of CAfile and CAengine, and those of CApath under the
     subject's hash."""

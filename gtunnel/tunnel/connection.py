@@ -22,6 +22,7 @@ from gtunnel.net.dial import Dialled, dial
 from gtunnel.net.legs import Leg, PlainLeg, Scratch
 from gtunnel.net.names import Target
 from gtunnel.net.opening import SilentClientError
+from gtunnel.net.program import Program, Programs
 from gtunnel.net.responders import Responders
 from gtunnel.net.transparency import Accepted
 from gtunnel.net.waiting import Wakeup
@@ -32,6 +33,7 @@ from gtunnel.tls.hello import ClientHello
 from gtunnel.tunnel import identity, securing
 from gtunnel.tunnel.access import Admission, HandshakeTimeoutError, Surroundings, Visitor
 from gtunnel.tunnel.census import Register
+from gtunnel.tunnel.programs import LOCAL_TARGET, variables
 from gtunnel.tunnel.relay import Relay
 from gtunnel.tunnel.securing import Secured
 from gtunnel.tunnel.service import Service
@@ -44,8 +46,9 @@ from gtunnel.wire.steps import Authenticate, Connect, Glance, Negotiation, Resol
 @dataclass(slots=True)
 class Workplace:
     """What the connections of one worker share: buffers, the id sequence of all workers, what OCSP responders said,
-    where sessions are kept, and who is there. `register` counts them, over all workers, where there are limits;
-    `max_connections` is the limit of all services. `wrappers` is there where a service wants to ask them."""
+    where sessions are kept, the programs that run, and who is there. `register` counts them, over all workers, where
+    there are limits; `max_connections` is the limit of all services. `wrappers` is there where a service wants to ask
+    them."""
 
     sequence: SharedCounter
     register: Register | None = None
@@ -54,15 +57,17 @@ class Workplace:
     scratch: Scratch = field(default_factory=Scratch)
     responders: Responders = field(default_factory=Responders)
     session_servers: SessionServers = field(default_factory=SessionServers)
+    programs: Programs = field(default_factory=Programs)
     connections: "set[Connection]" = field(default_factory=set)
 
 
 class Connection:
-    """A connection that a service accepted. Owns the accepted socket and everything it opens."""
+    """A connection that a service accepted, or that a program makes. Owns the accepted socket and all that it opens."""
 
-    def __init__(self, service: Service, accepted: Accepted, workplace: Workplace) -> None:
+    def __init__(self, service: Service, accepted: Accepted | None, workplace: Workplace) -> None:
+        """`accepted` is None where the service's program is the client (exec and connect)."""
         self.service = service
-        self.client = accepted.client
+        self.client = accepted.client if accepted is not None else None
         self.started = monotonic()
         self._accepted = accepted
         self._workplace = workplace
@@ -73,10 +78,11 @@ class Connection:
         self._near: Leg | None = None  # towards the client
         self._far: Leg | None = None  # towards the target
         self._dialled: Dialled | None = None
+        self._program: Program | None = None
         self._destination: OriginalDestination | None = None
         self._admission = Admission(workplace.register, workplace.wrappers)
         self._talks: dict[Side, Conversation] = {}
-        self._scene = Scene(client=accepted.client)
+        self._scene = Scene(client=self.client)
         self._relay: Relay | None = None
         self._secured: Secured | None = None
         self._greeted = False
@@ -111,8 +117,9 @@ class Connection:
         """The path of a connection."""
         with self._limit():
             self._begin()
-            self._find_origin()
-            self._admit()
+            if self._accepted is not None:
+                self._find_origin(self._accepted)
+                self._admit(self._accepted)
             self._negotiate(self.service.negotiate(self._scene))
         self._transfer()
 
@@ -123,18 +130,18 @@ class Connection:
             return nullcontext()
         return gevent.Timeout(seconds, HandshakeTimeoutError(seconds=seconds))
 
-    def _find_origin(self) -> None:
-        self._destination = self.service.transparency.destination(self._accepted)
+    def _find_origin(self, accepted: Accepted) -> None:
+        self._destination = self.service.transparency.destination(accepted)
         if self._destination is not None:
             self._scene.destination = self._destination
             self.log.write(Level.INFO, f"Original destination is {self._destination}")
 
-    def _admit(self) -> None:
+    def _admit(self, accepted: Accepted) -> None:
         """Let it in, or not: as the service that it is now."""
         access, service = self._admission, self.service
         if not (access.concerns(service) or self._workplace.max_connections):
             return
-        visitor = Visitor(client=self.client, listener=from_sockaddr(self._accepted.sock.getsockname()))
+        visitor = Visitor(client=self.client, listener=from_sockaddr(accepted.sock.getsockname()))
         surroundings = Surroundings(self._workplace.scratch, self._wakeup, self.log)
         try:
             access.count(service, visitor, everywhere=self._workplace.max_connections)
@@ -146,10 +153,22 @@ class Connection:
 
     def _begin(self) -> None:
         self.log.write(Level.DEBUG, f"Service [{self.service.name}] started")
+        if self._accepted is None:
+            self._near = self._run_program()
+            return
         sockopts.apply(self._accepted.sock, self.service.settings.sockets.local, "local", self.log)
         self._near = PlainLeg(self._accepted.sock, self._wakeup)
         if self.service.settings.protocol.name is not None:
             self._scene.listener = from_sockaddr(self._accepted.sock.getsockname())
+
+    def _run_program(self) -> Leg:
+        """Start the service's program; our end of the connection to it."""
+        launch = self.service.launch
+        if launch is None:
+            raise TypeError("a connection without a client, of a service without a program")
+        told = variables(self._accepted, None if self._secured is None else self._secured.leg.engine)
+        self._program, ends = self._workplace.programs.start(launch, told, self.log)
+        return ends.leg(self._wakeup)
 
     def _greet(self) -> None:
         """Say who is there: at once, or where the client is to speak first, when it does."""
@@ -224,8 +243,8 @@ class Connection:
         plain = self._far if client else self._near
         if not isinstance(plain, PlainLeg):
             raise TypeError("a protocol started TLS on a leg that is not there, or twice")
-        if client and self._dialled is not None:
-            self._connect_tls(plain, self._dialled)
+        if client:
+            self._connect_tls(plain, LOCAL_TARGET if self._dialled is None else self._dialled.target)
         else:
             self._accept_tls(plain)
 
@@ -241,11 +260,11 @@ class Connection:
         self._near = self._secured.leg
         self._scene.redirected = self._secured.unconvincing
 
-    def _connect_tls(self, plain: PlainLeg, dialled: Dialled) -> None:
+    def _connect_tls(self, plain: PlainLeg, target: Target) -> None:
         """TLS towards the target."""
         if began := self._unread(Side.TARGET):
             raise PlaintextError(count=len(began), words=quoted(began))
-        target = Target(dialled.target.address, self.service.settings.protocol.tls_peer or dialled.target.host)
+        target = Target(target.address, self.service.settings.protocol.tls_peer or target.host)
         self._secured = securing.connect(self.service, plain, target, self._tools)
         self._far = self._secured.leg
 
@@ -275,7 +294,8 @@ class Connection:
         self.service = service
         self.log.write(Level.NOTICE, f"SNI: switched to service [{service.name}]")
         # As stunnel does: the primary's checks let it in, the secondary has its own.
-        self._admit()
+        if self._accepted is not None:
+            self._admit(self._accepted)
 
     def _connect(self, step: Connect) -> None:
         service = self.service
@@ -287,6 +307,9 @@ class Connection:
             targets = [Target(address, None) for address in resolver.lookup(step.target)]
         elif self._destination is not None and not service.settings.protocol.carries_destination:
             targets = [Target(self._destination, None)]
+        elif service.launch is not None and self._program is None:
+            self._far = self._run_program()
+            return
         else:
             targets = service.targets.candidates(resolver.lookup, self.log)
         self._dialled = dial(service.outgoing, targets, self.client, self._wakeup, self.log)
@@ -312,6 +335,8 @@ class Connection:
     @property
     def peer(self) -> str:
         """The client, for the log."""
+        if self._accepted is None:
+            return "a program" if self._program is None else f"program {self._program.pid}"
         return str(self.client) if self.client is not None else "unnamed socket"
 
     @property
@@ -328,8 +353,12 @@ class Connection:
         for leg in (self._near, self._far):
             if leg is not None:
                 leg.close(reset=reset)
-        if self._near is None:
+        if self._near is None and self._accepted is not None:
             self._accepted.sock.close()
+        if self._program is not None:
+            # One that has ended its output may have work left to do; one that has not learns so that it is over.
+            ended = self._relay is not None and self._relay.ended(self._far if self._accepted else self._near)
+            self._program.leave(self.service.settings.timeouts.close if ended and not reset else 0)
         self._wakeup.close()
         self._admission.leave()
         self._forget()

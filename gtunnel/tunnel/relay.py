@@ -106,6 +106,10 @@ class Relay:
         """`forth` is from `one` to `other`. The legs stay the caller's to close."""
         return Relay(Flow(one, other), Flow(other, one))
 
+    def ended(self, leg: Leg | None) -> bool:
+        """Whether a leg has ended what it sends."""
+        return any(flow.ended for flow in (self.forth, self.back) if flow.source is leg)
+
     def run(self, scratch: Scratch, wakeup: Wakeup, timeouts: Timeouts) -> bool:
         """Relay until both directions have ended: True, or TIMEOUTclose passed: False.
 

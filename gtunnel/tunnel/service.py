@@ -21,6 +21,7 @@ from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import libwrap, listen, names, redisclient
 from gtunnel.net.errors import ResolveError
+from gtunnel.net.launch import Launch, base_environment, refusal
 from gtunnel.net.listen import ListenerSpec
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.outgoing import Outgoing
@@ -35,7 +36,7 @@ from gtunnel.tls.resumption import may_resume
 from gtunnel.tls.site import Site
 from gtunnel.tunnel import proof
 from gtunnel.tunnel.resumption import ClientResumption
-from gtunnel.tunnel.shared import SharedCache, SharedCounter
+from gtunnel.tunnel.shared import SharedCache, SharedCounter, SharedLock
 from gtunnel.tunnel.targets import Targets
 from gtunnel.wire import protocols
 from gtunnel.wire.socksusers import Users
@@ -70,7 +71,8 @@ class ServiceSettingsError(ServiceError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One `[service]`, ready to serve."""
+    """One `[service]`, ready to serve. `launch` is how its programs are started; `turn` is held by the one worker that
+    starts the program which is the service's client."""
 
     settings: ServiceSettings
     tls: TlsContext
@@ -79,6 +81,8 @@ class Service:
     redirected: Targets | None
     outgoing: Outgoing
     negotiate: Callable[[Scene], Negotiation]
+    launch: Launch | None
+    turn: SharedLock | None
     inquirer: Inquirer | None
     server_sessions: SharedCache | None
     client_sessions: ClientResumption | None
@@ -111,10 +115,13 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Building:
-    """What is there while services are compiled: where to tell what is to be told now, and how to get at keys."""
+    """What is there while services are compiled: where to tell what is to be told now, how to get at keys, and what
+    programs get: `setEnv`, and whether their standard error is ours (`aloud`)."""
 
     log: Log
     site: Site = field(default_factory=Site)
+    environment: tuple[tuple[str, str], ...] = ()
+    aloud: bool = False
 
 
 def compile_service(
@@ -163,6 +170,8 @@ def compile_service(
             loops=loops if settings.transparency.destination else None,
         ),
         negotiate=protocols.negotiator(settings.protocol, client=settings.client),
+        launch=_launch(settings, net, building),
+        turn=SharedLock() if settings.connects_program else None,
         inquirer=tls.inquirer,
         server_sessions=_server_sessions(settings, tls),
         client_sessions=_client_sessions(settings),
@@ -189,6 +198,22 @@ def _prepare(staple: Staple, settings: ServiceSettings, log: Log) -> None:
         staple.prepare()
     except InconclusiveError as error:
         log.write(Level.WARNING, str(Problem(settings.place, "", f"Service [{settings.name}]: {error}")))
+
+
+def _launch(settings: ServiceSettings, net: NetSettings | None, building: Building) -> Launch | None:
+    program = settings.program
+    if program is None:
+        return None
+    why = refusal(building.site.later(program.path))
+    if why is not None:
+        # As in stunnel it is the connections that fail: the program may be on a disk that is mounted later.
+        building.log.write(Level.WARNING, str(problem_of(settings, "exec", f"{why}{building.site.hint}")))
+    return Launch(
+        settings=program,
+        environment=base_environment(dict(building.environment)),
+        aloud=building.aloud,
+        mark=net.own_mark if net is not None else 0,
+    )
 
 
 def with_virtual_services(services: Iterable[Service]) -> tuple[Service, ...]:

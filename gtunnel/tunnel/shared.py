@@ -34,6 +34,14 @@ class SharedLock:
         finally:
             fcntl.lockf(self._fd, fcntl.LOCK_UN)
 
+    def take(self) -> bool:
+        """Hold it for the rest of this process's life, unless another process does: then False."""
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
     def __del__(self) -> None:
         os.close(self._fd)
 
