@@ -1,8 +1,23 @@
 """Options of the negotiation that comes before TLS, or right after it (manual, option protocol)."""
 
-from gtunnel.conf.option import Scope, Single, Topic
+import re
+from typing import Final
+
+from gtunnel.conf.option import BadValueError, Scope, Single, Topic
 from gtunnel.conf.parsers import choice, text_of
 from gtunnel.conf.settings import Protocol
+
+# RFC 9110, section 5: a name that is a token, and a value without control characters.
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*")
+_header_text = text_of("a header")
+
+
+def http_header(text: str) -> str:
+    """Parse `Name: value`. The value may be a secret, so no reason shows it."""
+    if _HEADER.fullmatch(_header_text(text)) is None:
+        raise BadValueError("a header is NAME: VALUE")
+    return text
+
 
 PROTOCOL = Single[Protocol | None](
     name="protocol",
@@ -22,6 +37,7 @@ PROTOCOL = Single[Protocol | None](
         Protocol.SMTP,
         Protocol.SOCKS,
     ),
+    works_for=(None, Protocol.CONNECT, Protocol.PROXY, Protocol.SMTP, Protocol.SOCKS),
     topic=Topic.PROTOCOLS,
     more=(
         "For protocols that begin in plaintext and change to TLS on the same port: `protocol = smtp`, `imap` and "
@@ -45,17 +61,17 @@ PROTOCOL_DOMAIN = Single[str | None](
     default=None,
     metavar="DOMAIN",
     help="domain for the negotiation",
-    works_for=(None,),
+    more="For `protocol = connect` with `protocolAuthentication = ntlm`: the domain of the user.",
 )
 PROTOCOL_HEADER = Single[str | None](
     name="protocolHeader",
     scope=Scope.SERVICE,
-    parse=text_of("a header"),
+    parse=http_header,
     default=None,
     metavar="HEADER",
     help="additional header for the negotiation",
     secret=True,
-    works_for=(None,),
+    more="For `protocol = connect`, sent to the proxy with each request, such as `protocolHeader = User-Agent: me`.",
 )
 PROTOCOL_HOST = Single[str | None](
     name="protocolHost",

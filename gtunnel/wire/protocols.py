@@ -5,6 +5,7 @@ from functools import partial
 
 from gtunnel.conf.settings import Protocol, ProtocolSettings
 from gtunnel.wire import cifs, imap, ldap, nntp, pgsql, plain, pop3, smtp, socks
+from gtunnel.wire import connect, plain, proxy, smtp, socks
 from gtunnel.wire.steps import Negotiation, Scene
 
 Negotiator = Callable[[ProtocolSettings, Scene], Negotiation]
@@ -15,6 +16,7 @@ SERVERS: dict[Protocol | None, Negotiator] = {
     Protocol.IMAP: imap.server,
     Protocol.PGSQL: pgsql.server,
     Protocol.POP3: pop3.server,
+    Protocol.PROXY: proxy.server,
     Protocol.SMTP: smtp.server,
     Protocol.SOCKS: socks.server,
 }
@@ -26,6 +28,7 @@ CLIENTS: dict[Protocol | None, Negotiator] = {
     Protocol.NNTP: nntp.client,
     Protocol.PGSQL: pgsql.client,
     Protocol.POP3: pop3.client,
+    Protocol.CONNECT: connect.client,
     Protocol.SMTP: smtp.client,
     Protocol.SOCKS: socks.client,
 }
