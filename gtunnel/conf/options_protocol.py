@@ -26,24 +26,18 @@ PROTOCOL = Single[Protocol | None](
     default=None,
     metavar="PROTOCOL",
     help="protocol to negotiate TLS in",
-    works_for=(
-        None,
-        Protocol.CIFS,
-        Protocol.IMAP,
-        Protocol.LDAP,
-        Protocol.NNTP,
-        Protocol.PGSQL,
-        Protocol.POP3,
-        Protocol.SMTP,
-        Protocol.SOCKS,
-    ),
-    works_for=(None, Protocol.CONNECT, Protocol.PROXY, Protocol.SMTP, Protocol.SOCKS),
     topic=Topic.PROTOCOLS,
     more=(
         "For protocols that begin in plaintext and change to TLS on the same port: `protocol = smtp`, `imap` and "
         "`pop3` (STARTTLS), `pgsql` (PostgreSQL) and `cifs` in both modes, `nntp` and `ldap` in client mode. Not for "
         "TLS from the first byte on a port of its own, which is what happens without this option. What was said in "
-        "plaintext never counts as said under TLS; bytes that are in its way end the connection."
+        "plaintext never counts as said under TLS; bytes that are in its way end the connection. "
+        "`protocol = connect` (client mode) reaches a TLS server, named by `protocolHost`, through the HTTP proxy that "
+        "`connect` names. `protocol = proxy` (server mode) tells the target who the client is, in the first version of "
+        "HAProxy's PROXY protocol. `protocol = socks` is SOCKS 4, 4a and 5 inside TLS: a server connects its clients "
+        "to whom they ask for (see `socksTargets`), names resolved here, and has no `connect`; a client service asks the "
+        "SOCKS server that it connects to for `protocolHost`, or for the address that its client was going to before "
+        "the firewall redirected the connection here."
     ),
 )
 PROTOCOL_AUTHENTICATION = Single[str | None](

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gtunnel.conf.settings import Protocol, ProtocolSettings
-from gtunnel.wire import cifs, imap, ldap, nntp, pgsql, plain, pop3, smtp, socks
-from gtunnel.wire import connect, plain, proxy, smtp, socks
+from gtunnel.wire import cifs, connect, imap, ldap, nntp, pgsql, plain, pop3, proxy, smtp, socks
 from gtunnel.wire.steps import Negotiation, Scene
 
 Negotiator = Callable[[ProtocolSettings, Scene], Negotiation]
