@@ -35,7 +35,7 @@ PROTOCOL = Single[Protocol | None](
         "`protocol = connect` (client mode) reaches a TLS server, named by `protocolHost`, through the HTTP proxy that "
         "`connect` names. `protocol = proxy` (server mode) tells the target who the client is, in the first version of "
         "HAProxy's PROXY protocol. `protocol = socks` is SOCKS 4, 4a and 5 inside TLS: a server connects its clients "
-        "to whom they ask for (see `socksTargets`), names resolved here, and has no `connect`; a client service asks the "
+        "to whom they name (see `socksTargets`), names resolved here, and has no `connect`; a client asks the "
         "SOCKS server that it connects to for `protocolHost`, or for the address that its client was going to before "
         "the firewall redirected the connection here."
     ),
