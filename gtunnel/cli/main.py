@@ -11,7 +11,7 @@ from gtunnel.errors import GtunnelError
 from gtunnel.version import VERSION
 
 ARGPARSE_USAGE = 2
-SUBCOMMANDS = ("run", "check", "netsetup", "lab", "demo")
+SUBCOMMANDS = ("run", "reload", "check", "netsetup", "lab", "demo")
 
 DESCRIPTION = """\
 A TLS tunnel and transparent proxy that reads stunnel.conf.
@@ -30,6 +30,7 @@ first steps:
   gtunnel demo                     see it work, without a configuration
   gtunnel check mail.conf          is this file right, and safe?
   gtunnel mail.conf                run it
+  gtunnel reload --wait mail.conf  let it take up changes
 """
 
 

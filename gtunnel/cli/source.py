@@ -20,10 +20,12 @@ _FIRST_KEPT = 3
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A configuration to read, now or again on reload. `name` is for people: "file /etc/…" or "descriptor 3"."""
+    """A configuration to read, now or again on reload. `name` is for people: "file /etc/…" or "descriptor 3"; `path` is
+    the file's, absolute."""
 
     name: str
     load: Callable[[], Configuration]
+    path: str | None = None
 
 
 def from_file(file: str | None) -> Source:
@@ -34,7 +36,7 @@ def from_file(file: str | None) -> Source:
             raise UsageError(detail=f"no configuration: give a FILE, or make {DEFAULT_FILES[0]}")
     # Absolute, so that a reload finds it wherever the process is then.
     path = str(Path(file).resolve())
-    return Source(f"file {path}", lambda: load_file(path))
+    return Source(f"file {path}", lambda: load_file(path), path)
 
 
 def from_descriptor(text: str) -> Source:

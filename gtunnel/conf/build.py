@@ -69,6 +69,7 @@ def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...])
             pid_file=statements.one(process.PID),
             workers=statements.one(process.WORKERS),
             reload_certs=statements.one(process.RELOAD_CERTS),
+            control=statements.one(process.CONTROL),
             max_connections=statements.one(access.PROCESS_MAX_CONNECTIONS),
         ),
         net=NetSettings(

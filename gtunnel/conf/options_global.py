@@ -12,6 +12,8 @@ FACILITIES: tuple[str, ...] = (
 )
 LEVELS = {level.name.lower(): level for level in Level} | {str(level.value): level for level in Level}
 
+# `control`: by the name of the configuration file. No path is like that.
+AUTOMATIC = "auto"
 # More workers than any machine has cores to run them on is a typing error; each costs tens of megabytes.
 MAX_WORKERS = 256
 # The longest ident that syslog daemons keep (RFC 5424, APP-NAME).
@@ -52,6 +54,22 @@ CHROOT = Single[str | None](
         "`pid` are made inside; `CApath` and `CRLpath` are looked into while connections are served, so inside as "
         "well; and so is whatever a reload reads, by the same names as seen from the jail. Syslog is connected to "
         "before. A reload cannot change it."
+    ),
+)
+CONTROL = Single[str | None](
+    name="control",
+    scope=Scope.GLOBAL,
+    parse=path_or_none,
+    default=AUTOMATIC,
+    metavar="PATH",
+    help="Unix socket through which commands reach the running process",
+    since="gtunnel 0.1",
+    topic=Topic.PROCESS,
+    more=(
+        "`gtunnel reload` uses it. Only root and the user of `setuid` may. By default it is made in /run/gtunnel (or "
+        "below XDG_RUNTIME_DIR), by the name of the configuration file, so that the command finds it; where that "
+        "cannot be, there is none. An empty value makes none. It is made before `chroot`, and a reload cannot change "
+        "it."
     ),
 )
 DEBUG = Single(
@@ -213,6 +231,7 @@ WORKERS = Single[int | None](
 )
 OPTIONS = (
     CHROOT,
+    CONTROL,
     DEBUG,
     FOREGROUND,
     LOG,

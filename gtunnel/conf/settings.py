@@ -148,8 +148,9 @@ class LogOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSettings:
-    """`chroot`, `setuid`, `setgid`, `pid` (None: no pid file), `workers` (None: one per core), `reloadCerts`, and
-    `maxConnections` of all services together (None: no limit)."""
+    """`chroot`, `setuid`, `setgid`, `pid` (None: no pid file), `workers` (None: one per core), `reloadCerts`,
+    `maxConnections` of all services together (None: no limit), `control` (None: no socket; "auto": by the file's name).
+    """
 
     chroot: str | None
     user: str | None
@@ -158,6 +159,7 @@ class ProcessSettings:
     workers: int | None
     reload_certs: bool = False
     max_connections: int | None = None
+    control: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ class Word(enum.Enum):
     REOPEN = b"o"  # supervisor: reopen the logs
     LIST = b"l"  # supervisor: which connections are there?
     ANSWER = b"a"  # worker: the list, with a descriptor
+    PING = b"p"  # supervisor: are you there?
+    PONG = b"q"  # worker: yes
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -67,10 +69,32 @@ def ask(end: socket.socket) -> list[dict[str, Any]]:
         while True:
             end.settimeout(max(0.001, deadline - monotonic()))
             data, descriptors, _, _ = socket.recv_fds(end, 1, 1)
-            if data != Word.READY.value:
+            if data not in (Word.READY.value, Word.PONG.value):
                 return _lines(descriptors)
     except (OSError, ValueError):
         return []
+    finally:
+        end.settimeout(None)
+
+
+def ping(end: socket.socket) -> bool:
+    """Whether the other side answers within `ANSWER_SECONDS`."""
+    deadline = monotonic() + ANSWER_SECONDS
+    try:
+        _discard(end)
+        if not say(end, Word.PING):
+            return False
+        while True:
+            end.settimeout(max(0.001, deadline - monotonic()))
+            data, descriptors, _, _ = socket.recv_fds(end, 1, 1)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if data == Word.PONG.value:
+                return True
+            if not data:
+                return False
+    except OSError:
+        return False
     finally:
         end.settimeout(None)
 

@@ -36,6 +36,7 @@ SIGNALS: Final = (
     signal.SIGINT,
     signal.SIGQUIT,
     signal.SIGCHLD,
+    signal.SIGIO,
 )
 # A terminal sends these to the whole process group; a worker ends when its supervisor says so.
 _NOT_FOR_WORKERS: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT, signal.SIGQUIT)
@@ -51,6 +52,11 @@ class Member:
     started: float = field(default_factory=monotonic)
     draining: bool = False
     table: int | None = None  # of the census
+
+    def kill(self) -> None:
+        """End it at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,10 @@ class Crew:
         """All live connections, oldest first."""
         found = [line for member in self.members for line in channel.ask(member.end)]
         return sorted(found, key=lambda line: float(line["started"]))
+
+    def unresponsive(self) -> list[Member]:
+        """Who should serve, and does not answer."""
+        return [member for member in self.members if not member.draining and not channel.ping(member.end)]
 
     def reap(self) -> list[tuple[Member, int]]:
         """Bury who has died: the member and its wait status."""

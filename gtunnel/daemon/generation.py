@@ -106,20 +106,33 @@ def compile_services(
     return with_virtual_services(services)
 
 
-def bind(configuration: Configuration, services: Iterable[Service], old: Generation | None, log: Log) -> Generation:
+def bind(
+    configuration: Configuration,
+    services: Iterable[Service],
+    old: Generation | None,
+    log: Log,
+    activated: Iterable[socket.socket] = (),
+) -> Generation:
     """Listen for all services, on the old generation's sockets where it has them.
+
+    `activated`: sockets that a service manager listens on already, for the accept lines in their order (manual of
+    stunnel 5: systemd). Where there are more lines than sockets, the rest is bound; the other way round is an error.
 
     As in stunnel, a service of which at least one address could be bound runs; the others are warned about.
     Raises `GenerationError` after logging every problem; then nothing was changed.
     """
     services = tuple(services)
-    pool = _Pool(old.listening if old is not None else ())
+    pool = _Pool(old.listening if old is not None else (), activated)
     bindings: list[Binding] = []
     failed = False
     for service in services:
         listening = _listen(service, pool, log)
         bindings.extend(Binding(one, service) for one in listening)
         failed = failed or (not listening and bool(service.settings.accept))
+    if pool.left:
+        lacking = f"{pool.left} have no accept line"
+        log.write(Level.ERR, f"Too many listening file descriptors received from systemd: {lacking}")
+        failed = True
     if failed:
         for listening_socket in pool.created:
             listening_socket.close()
@@ -132,11 +145,32 @@ def bind(configuration: Configuration, services: Iterable[Service], old: Generat
 class _Pool:
     """Listening sockets to take over, by the address that was asked for, and those that had to be made."""
 
-    def __init__(self, old: Iterable[ListeningSocket]) -> None:
+    def __init__(self, old: Iterable[ListeningSocket], activated: Iterable[socket.socket]) -> None:
         self.created: list[ListeningSocket] = []
+        self._activated = list(activated)
         self._old: dict[Endpoint, list[ListeningSocket]] = {}
         for listening in old:
             self._old.setdefault(listening.spec.endpoint, []).append(listening)
+
+    @property
+    def left(self) -> int:
+        """How many sockets of the service manager nobody wanted."""
+        return len(self._activated)
+
+    def take_activated(self, spec: ListenerSpec, service: Service, log: Log) -> ListeningSocket | None:
+        """The service manager's socket for an accept line: the one it has already, else the next one; None if there is
+        none. Raises `ListenError`."""
+        kept = self._old.get(spec.endpoint, [])
+        if kept and kept[0].borrowed:
+            return kept.pop(0)
+        if not self._activated:
+            return None
+        listening = listen.adopt(self._activated.pop(0), spec, service.transparency, log)
+        self.created.append(listening)
+        number = listening.sock.fileno()
+        log.write(Level.INFO, f"Listening file descriptor received from systemd (FD={number})")
+        log.write(Level.INFO, f"Service [{service.name}] (FD={number}) bound to {listening.address}")
+        return listening
 
     def take(self, spec: ListenerSpec, service: Service, log: Log) -> ListeningSocket:
         """A socket for an address. Raises `ListenError`."""
@@ -146,20 +180,32 @@ class _Pool:
         try:
             listening = listen.listen(spec, service.transparency, log)
         except ListenError as error:
-            if self._is_in_the_way(error, spec.endpoint):
-                reason = f"{error.fields['reason']}: the running configuration has that port, restart to move it"
-                raise ListenError(address=spec.endpoint, reason=reason) from error
-            raise
+            if not (others := self._in_the_way(error, spec.endpoint)):
+                raise
+            listening = self._listen_beside(others, spec, service, log)
         self.created.append(listening)
         number = listening.sock.fileno()
         log.write(Level.INFO, f"Service [{service.name}] (FD={number}) bound to {listening.address}")
         return listening
 
-    def _is_in_the_way(self, error: ListenError, endpoint: Endpoint) -> bool:
-        """Whether it is a socket of the running configuration, on another address, that keeps a port taken."""
+    def _in_the_way(self, error: ListenError, endpoint: Endpoint) -> list[ListeningSocket]:
+        """The sockets of the running configuration, on other addresses, that keep a port taken."""
         taken = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
-        ports = {getattr(held, "port", None) for held, sockets in self._old.items() if sockets}
-        return taken and getattr(endpoint, "port", 0) in ports
+        port = getattr(endpoint, "port", 0)
+        old = (held for sockets in self._old.values() for held in sockets)
+        return [held for held in old if taken and port and getattr(held.address, "port", None) == port]
+
+    @staticmethod
+    def _listen_beside(
+        others: list[ListeningSocket], spec: ListenerSpec, service: Service, log: Log
+    ) -> ListeningSocket:
+        """From a wildcard to one of its addresses, or back: both listen until the new workers serve."""
+        try:
+            return listen.listen(spec, service.transparency, log, beside=others)
+        except ListenError as error:
+            # The kernel lets only sockets of the same user share a port, and setuid has made us another one.
+            reason = f"{error.fields['reason']}: the running configuration has that port, restart to move it"
+            raise ListenError(address=spec.endpoint, reason=reason) from error
 
 
 def _listen(service: Service, pool: _Pool, log: Log) -> list[ListeningSocket]:
@@ -169,6 +215,9 @@ def _listen(service: Service, pool: _Pool, log: Log) -> list[ListeningSocket]:
     problems: list[tuple[str, str]] = []
     for spec in service.listener_specs():
         try:
+            if (given := pool.take_activated(spec, service, log)) is not None:
+                bound.append(given)
+                continue
             addresses = listen.expand(spec)
         except ListenError as error:
             problems.append((str(error.fields["address"]), str(error.fields["reason"])))

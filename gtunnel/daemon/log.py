@@ -21,6 +21,8 @@ from gtunnel.net.errors import errno_text
 _FILE_MODE: Final = 0o640
 # Bytes. A line longer than a pipe's atomic write (4096) could mix with another process's.
 MAX_LINE: Final = 4000
+# Lines that are kept for who asked for a reload.
+MAX_OVERHEARD: Final = 200
 
 
 class LogFileError(GtunnelError):
@@ -152,6 +154,27 @@ class JournalLog:
     def named(self, identifier: str) -> Log:
         """See `Log`."""
         return JournalLog(self._journal, self.threshold, identifier)
+
+
+class OverheardLog:
+    """Passes lines on, and keeps the urgent ones for whoever asked for what they are about."""
+
+    def __init__(self, log: Log, threshold: Level) -> None:
+        """`threshold`: what is kept."""
+        self.log = log
+        self.lines: list[str] = []
+        self.threshold = log.threshold
+        self._kept = threshold
+
+    def write(self, level: Level, message: str) -> None:
+        """See `Log`."""
+        if level <= self._kept and len(self.lines) < MAX_OVERHEARD:
+            self.lines.append(printable(message))
+        self.log.write(level, message)
+
+    def named(self, identifier: str) -> Log:
+        """The same log by another name; what is said there is not kept."""
+        return self.log.named(identifier)
 
 
 class StartupLog:

@@ -1,6 +1,6 @@
 """From a configuration to a running daemon, in the order that lets every failure be told on the terminal.
 
-    read, compile, bind     as root, nothing changed yet
+    read, compile, bind     as root, nothing changed yet; the control socket with it
     preload                 what workers run, while it can be found
     detach                  the first process waits for the outcome
     chroot, log, pid file   inside the jail, as the manual says
@@ -11,20 +11,24 @@
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from platform import machine
 
 from gtunnel.conf.advice import warnings
 from gtunnel.conf.errors import ConfigError
+from gtunnel.conf.options_global import AUTOMATIC
 from gtunnel.conf.settings import Configuration, Foreground
+from gtunnel.daemon import activation, privileges
 from gtunnel.daemon import generation as generations
-from gtunnel.daemon import privileges
+from gtunnel.daemon.control import Control, ControlError, default_path
 from gtunnel.daemon.crew import SIGNALS, preload
 from gtunnel.daemon.detach import Detached, detach
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.hotfiles import watching
 from gtunnel.daemon.log import FileSink, Journal, JournalLog, StartupLog, connect_syslog
+from gtunnel.daemon.notify import Notifier
 from gtunnel.daemon.pidfile import PidFile
-from gtunnel.daemon.supervisor import Anew, Supervisor, start_journal
+from gtunnel.daemon.supervisor import Anew, Outside, Supervisor, start_journal
 from gtunnel.daemon.terminal import ask
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
@@ -47,6 +51,7 @@ def run(load: Load, source: str) -> int:
         return _load(load, source, to)
 
     journal = Journal(())
+    notifier = Notifier()
     # Before anything is opened: many services need many descriptors to be compiled.
     descriptors = raise_descriptor_limit()
     try:
@@ -60,7 +65,8 @@ def run(load: Load, source: str) -> int:
         services = generations.compile_services(configuration, LoopGuard(), journal, log, Site(passphrases, chroot))
         passphrases.ask_no_more()
         log.write(Level.NOTICE, "Configuration successful")
-        generation = generations.bind(configuration, services, None, log)
+        generation = generations.bind(configuration, services, None, log, activation.inherited())
+        outside = Outside(notifier, _control(configuration, identity, log))
         preload()
         _hold_signals()
         detached = detach() if configuration.output.foreground is Foreground.NO else None
@@ -71,12 +77,14 @@ def run(load: Load, source: str) -> int:
         pid_file = _settle(configuration, identity, journal)
     except GtunnelError as error:
         generation.close_all_but(())
+        if outside.control is not None:
+            outside.control.close()
         return _complain(log, error)
     log.replay(JournalLog(journal, configuration.log.level))
     # Inside a jail the files are others, even where they are called the same.
     watch = watch if chroot is None else watching(configuration)
     anew = Anew(load_logged, Site(passphrases, chroot, confined=True), watch)
-    supervisor = Supervisor(anew, generation, journal, descriptors=descriptors)
+    supervisor = Supervisor(anew, generation, journal, descriptors=descriptors, outside=outside)
     return _serve(supervisor, detached, pid_file, generation)
 
 
@@ -95,6 +103,23 @@ def _serve(
     finally:
         if pid_file is not None:
             pid_file.remove()
+
+
+def _control(configuration: Configuration, identity: privileges.Identity, log: Log) -> Control | None:
+    """The control socket. Raises `ControlError` only where the configuration says where it is to be."""
+    wanted = configuration.process.control
+    path = default_path(configuration.file) if wanted == AUTOMATIC else None if wanted is None else Path(wanted)
+    if path is None:
+        return None
+    try:
+        control = Control(path)
+    except ControlError as error:
+        if wanted != AUTOMATIC:
+            raise
+        log.write(Level.INFO, f"{error}: gtunnel reload will not find this process, SIGHUP does")
+        return None
+    control.give_to(*identity.for_chown)
+    return control
 
 
 def _hand_over(generation: Generation, identity: privileges.Identity) -> None:

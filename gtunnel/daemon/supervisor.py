@@ -7,17 +7,27 @@ import os
 import signal
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
 from gtunnel.conf.errors import ConfigError
 from gtunnel.conf.settings import Configuration, Foreground, LogMode
 from gtunnel.daemon import generation as generations
+from gtunnel.daemon.control import Answer, Control
 from gtunnel.daemon.crew import SIGNALS, Crew, Member, Shared
 from gtunnel.daemon.generation import Generation, GenerationError
 from gtunnel.daemon.hotfiles import Watch, watching
-from gtunnel.daemon.log import DescriptorSink, Journal, JournalLog, LogFileError, open_journal, truncate
+from gtunnel.daemon.log import (
+    DescriptorSink,
+    Journal,
+    JournalLog,
+    LogFileError,
+    OverheardLog,
+    open_journal,
+    truncate,
+)
+from gtunnel.daemon.notify import Notifier
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net.loops import LoopGuard
@@ -41,11 +51,22 @@ class Anew:
     watch: Watch | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Who wants to know how it goes: the service manager, and whoever asks through the control socket."""
+
+    notifier: Notifier = field(default_factory=Notifier)
+    control: Control | None = None
+
+
 class Supervisor:
     """Runs a generation until a signal ends it or replaces the generation."""
 
-    def __init__(self, anew: Anew, generation: Generation, journal: Journal, *, descriptors: int) -> None:
+    def __init__(
+        self, anew: Anew, generation: Generation, journal: Journal, *, descriptors: int, outside: Outside
+    ) -> None:
         """`anew` is for SIGHUP; `descriptors` is the limit of each worker."""
+        self._outside = outside
         self._anew = anew
         self._watch = anew.watch
         self._generation = generation
@@ -71,18 +92,25 @@ class Supervisor:
             return False
         self._log.write(Level.INFO, "Accepting new connections")
         self._warn_of_unreadable_files()
+        if self._outside.control is not None:
+            self._outside.control.attend()
+        self._outside.notifier.ready(self._status())
         return True
 
     def supervise(self) -> None:
         """Obey signals until one says stop."""
-        actions: dict[int, Callable[[], None]] = {
+        actions: dict[int, Callable[[], object]] = {
             signal.SIGHUP: self._reload,
+            signal.SIGIO: self._obey,
             signal.SIGUSR1: self._reopen,
             signal.SIGUSR2: self._list,
             signal.SIGCHLD: self._look_after_workers,
         }
+        # Who connected before the socket could tell us of it.
+        self._obey()
         while True:
             self._look_at_files()
+            self._look_at_workers()
             received = signal.sigtimedwait(SIGNALS, self._patient_for())
             if received is None:
                 if self._hire_at is not None and monotonic() >= self._hire_at:
@@ -98,15 +126,47 @@ class Supervisor:
         """How long to wait for a signal: until somebody is to be hired, or files are to be looked at."""
         times = [self._hire_at] if self._hire_at is not None else []
         times += [self._watch.due] if self._watch is not None else []
+        times += [due] if (due := self._outside.notifier.watchdog) is not None else []
         return max(0.0, min(times) - monotonic()) if times else 3600.0
 
+    def _obey(self) -> None:
+        """Do what is asked for through the control socket."""
+        control = self._outside.control
+        while control is not None and (request := control.accept()) is not None:
+            if request.word != "reload":
+                request.answer(Answer(False, (f"{request.word}: there is no such request",)))
+                continue
+            overheard = OverheardLog(self._log, Level.WARNING)
+            self._log = overheard
+            done = self._reload()
+            if self._log is overheard:
+                self._log = overheard.log
+            request.answer(Answer(done, tuple(overheard.lines)))
+
+    def _look_at_workers(self) -> None:
+        """Tell the service manager that we live, if it wants to know; a worker that hangs does not live on for that."""
+        due = self._outside.notifier.watchdog
+        if due is None or monotonic() < due:
+            return
+        for member in self._crew.unresponsive():
+            self._log.write(Level.ERR, f"Worker {member.pid} does not answer: killed")
+            member.kill()
+        self._outside.notifier.alive()
+
+    def _status(self) -> str:
+        count = len(self._generation.configuration.services)
+        return f"Serving {count} service{'s' * (count != 1)}"
+
     def _stop(self, number: int) -> None:
+        self._outside.notifier.stopping()
         if number == signal.SIGTERM:
             self._log.write(Level.NOTICE, "Terminated")
         else:
             self._log.write(Level.ERR, f"Received {signal.Signals(number).name}; terminating")
         self._crew.dismiss(self._crew.members, self._log)
         self._generation.close_all_but(())
+        if self._outside.control is not None:
+            self._outside.control.close()
 
     def _hire(self, generation: Generation, journal: Journal, log: Log, count: int | None = None) -> list[Member]:
         def after_fork() -> None:
@@ -123,6 +183,8 @@ class Supervisor:
         listen on that address again.
         """
         self._after_fork()
+        if self._outside.control is not None:
+            self._outside.control.let_go()
         self._anew.site.passphrases.forget()
         self._generation.let_go_of_all_but(generation.listening)
         if journal is not self._journal:
@@ -152,25 +214,32 @@ class Supervisor:
         if missing > 0 and len(self._hire(self._generation, self._journal, self._log, missing)) < missing:
             self._hire_at = monotonic() + MAX_PATIENCE_SECONDS
 
-    def _reload(self) -> None:
+    def _reload(self) -> bool:
         """Build the next generation; let it take over when it accepts, and go on with this one otherwise."""
+        self._outside.notifier.reloading()
+        done = self._renew()
+        if not done:
+            self._log.write(Level.ERR, "Failed to reload the configuration file")
+        self._outside.notifier.ready(self._status() if done else f"{self._status()}; the last reload failed")
+        return done
+
+    def _renew(self) -> bool:
         try:
             journal, generation, watch = self._next_generation()
         except (GenerationError, ConfigError):
-            self._log.write(Level.ERR, "Failed to reload the configuration file")
-            return
+            return False
         except GtunnelError as error:
-            self._log.write(Level.ERR, f"{error}: Failed to reload the configuration file")
-            return
+            self._log.write(Level.ERR, str(error))
+            return False
         except Exception:  # noqa: BLE001 - a bug: the old configuration goes on all the same
             self._tell_bug()
-            self._log.write(Level.ERR, "Failed to reload the configuration file")
-            return
-        if self._take_over(generation, journal):
-            self._watch = watch
-            self._warn_of_unreadable_files()
-        else:
-            self._log.write(Level.ERR, "The new workers did not start: Failed to reload the configuration file")
+            return False
+        if not self._take_over(generation, journal):
+            self._log.write(Level.ERR, "The new workers did not start")
+            return False
+        self._watch = watch
+        self._warn_of_unreadable_files()
+        return True
 
     def _take_over(self, generation: Generation, journal: Journal) -> bool:
         """Let the next generation's workers accept, and the old ones drain. False, and nothing has changed, if they do

@@ -123,6 +123,8 @@ class Worker:
                 self._log.write(Level.ERR, str(error))
         elif word is Word.LIST:
             gevent.spawn(self._list)
+        elif word is Word.PING:
+            channel.say(self._end, Word.PONG)
 
     def _drain(self) -> None:
         while not self._acceptor.drained() or not self._clients.drained() or self._workplace.programs.running:

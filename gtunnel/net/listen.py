@@ -5,6 +5,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,21 +36,23 @@ class ListenerSpec:
 
 @dataclass(frozen=True, slots=True)
 class ListeningSocket:
-    """A bound and listening, non-blocking socket. Whoever holds it closes it."""
+    """A bound and listening, non-blocking socket. Whoever holds it closes it. `borrowed`: the service manager has made
+    it, and goes on listening when we are gone."""
 
     spec: ListenerSpec
     sock: socket.socket
     address: SocketAddress | UnixPath
+    borrowed: bool = False
 
     def close(self) -> None:
         """Stop listening; a Unix socket's file goes too."""
-        if isinstance(self.address, UnixPath):
+        if isinstance(self.address, UnixPath) and not self.borrowed:
             _remove_socket_file(self.address.path)
         self.sock.close()
 
     def give_to(self, user: int, group: int) -> None:
         """Make a Unix socket's file belong to somebody. Raises `ListenError`."""
-        if isinstance(self.address, UnixPath) and (user, group) != NOBODY:
+        if isinstance(self.address, UnixPath) and not self.borrowed and (user, group) != NOBODY:
             try:
                 os.chown(self.address.path, user, group)
             except OSError as error:
@@ -75,10 +78,13 @@ def _literal(address: names.Address) -> Endpoint:
     return HostPort(f"{address.host}{zone}", address.port)
 
 
-def listen(spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> ListeningSocket:
+def listen(
+    spec: ListenerSpec, strategy: TransparencyStrategy, log: Log, *, beside: Iterable["ListeningSocket"] = ()
+) -> ListeningSocket:
     """Bind and listen on a spec with one address (see `expand`). Raises `ListenError`.
 
-    An option that the kernel refuses fails the listener: SO_BINDTODEVICE, say, decides who can connect.
+    An option that the kernel refuses fails the listener: SO_BINDTODEVICE, say, decides who can connect. `beside`:
+    sockets of ours that have the port on other addresses (the wildcard, or one of it), and are to be closed soon.
     """
     (address,) = names.lookup(spec.endpoint, default_host=names.ANY)
     if isinstance(address, UnixPath):
@@ -92,8 +98,9 @@ def listen(spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> List
         sock.setblocking(False)
         sockopts.demand(sock, spec.options, "accept", log)
         _prepare(sock, spec, strategy, log)
-        sock.bind(address.path if isinstance(address, UnixPath) else address.sockaddr)
-        sock.listen(BACKLOG)
+        with _sharing(sock, *(other.sock for other in beside)):
+            sock.bind(address.path if isinstance(address, UnixPath) else address.sockaddr)
+            sock.listen(BACKLOG)
     except SocketError as error:
         sock.close()
         raise ListenError(address=spec.endpoint, reason=error) from error
@@ -110,6 +117,38 @@ def listen(spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> List
         listening.close()
         raise
     return listening
+
+
+def adopt(sock: socket.socket, spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> ListeningSocket:
+    """Take over a socket that somebody else has bound, for an accept line. Its address is its own, not the spec's.
+
+    Raises `ListenError` for what is no listening stream socket.
+    """
+    try:
+        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        stream = sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
+        name = sock.getsockname()
+    except OSError as error:
+        raise ListenError(address=spec.endpoint, reason=errno_text(error)) from error
+    if not (listens and stream):
+        raise ListenError(address=spec.endpoint, reason="what systemd gave for it is not a listening stream socket")
+    sock.setblocking(False)
+    sockopts.apply(sock, spec.options, "accept", log)
+    _prepare(sock, spec, strategy, log)
+    return ListeningSocket(spec, sock, from_sockaddr(name) or UnixPath(str(name)), borrowed=True)
+
+
+@contextlib.contextmanager
+def _sharing(sock: socket.socket, *others: socket.socket) -> Iterator[None]:
+    """Let a socket have the port that others have: while it is bound, and no longer. The kernel looks at both sides."""
+    sockets = (sock, *others) if others else ()
+    for one in sockets:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        yield
+    finally:
+        for one in sockets:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
 
 
 def _prepare(sock: socket.socket, spec: ListenerSpec, strategy: TransparencyStrategy, log: Log) -> None:

@@ -116,7 +116,7 @@ NEWER_SERVICE = [
     "session",
     "service",
 ]
-OURS_GLOBAL = ["workers", "reloadCerts", "netBackend", "netMark", "netTable", "netPriority", "maxConnections"]
+OURS_GLOBAL = ["workers", "reloadCerts", "netBackend", "netMark", "netTable", "netPriority", "maxConnections", "control"]
 OURS_SERVICE = [
     "handshakeTimeout",
     "maxConnections",

@@ -163,13 +163,29 @@ def test_a_service_runs_on_what_it_could_bind(build: Builder, free_port: PortFac
     assert served(port)
 
 
-def test_a_port_that_moves_to_another_address_is_told_from_one_that_others_have(
-    build: Builder, free_port: PortFactory
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("::1", "::"), ("::", "127.0.0.1")],
+)
+def test_a_port_moves_between_a_wildcard_and_one_of_its_addresses(
+    build: Builder, free_port: PortFactory, one: str, other: str
 ) -> None:
     port = free_port()
-    old = build(service("a", f"127.0.0.1:{port}"))
-    (reason,) = build.fails(service("a", f"0.0.0.0:{port}"), old)
+    old = build(service("a", f"{one}:{port}"))
+    new = build(service("a", f"{other}:{port}"), old)
+    for listening in (*old.listening, *new.listening):
+        assert listening.sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
+    old.close_all_but(new.listening)
+    socket.create_connection(("::1" if ":" in other else "127.0.0.1", port), timeout=10).close()
+
+
+def test_a_port_that_others_have_is_not_taken_from_them(build: Builder, free_port: PortFactory) -> None:
+    port = free_port()
+    old = build(service("a", f"127.0.0.2:{port}"))
+    with socket.create_server(("127.0.0.1", port)):
+        (reason,) = build.fails(service("a", f"0.0.0.0:{port}"), old)
     assert reason.endswith("the running configuration has that port, restart to move it")
+    assert old.listening[0].sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
 
 
 def test_a_socket_that_stays_gets_the_options_of_its_new_service(build: Builder, free_port: PortFactory) -> None:

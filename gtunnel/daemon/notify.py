@@ -1,0 +1,73 @@
+"""What a service manager is told (sd_notify(3)): ready, reloading, stopping, and that we are alive."""
+
+import contextlib
+import os
+import socket
+from time import CLOCK_MONOTONIC, clock_gettime_ns, monotonic
+from typing import Final
+
+# Twice as often as asked for (sd_watchdog_enabled(3)).
+_PER_INTERVAL: Final = 2
+_USEC_PER_SECOND: Final = 1_000_000
+
+
+class Notifier:
+    """Tells the manager that started us; without one, nobody. Make it before a chroot, where its socket is not.
+
+    Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out of the environment: programs that we start are none of its
+    business.
+    """
+
+    def __init__(self) -> None:
+        path = os.environ.pop("NOTIFY_SOCKET", "")
+        self._sock = _connected(path) if path else None
+        interval, meant = os.environ.pop("WATCHDOG_USEC", ""), os.environ.pop("WATCHDOG_PID", "")
+        self._interval: float | None = None
+        if self._sock is not None and interval.isdigit() and int(interval) and meant in ("", str(os.getpid())):
+            self._interval = int(interval) / _USEC_PER_SECOND / _PER_INTERVAL
+        self._last = 0.0
+
+    @property
+    def watchdog(self) -> float | None:
+        """When a sign of life is due (monotonic seconds); None if nobody waits for one."""
+        return None if self._interval is None else self._last + self._interval
+
+    def ready(self, status: str) -> None:
+        """Serving, or serving again. `MAINPID`: who was started may have gone to the background."""
+        self._tell(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={status}")
+
+    def reloading(self) -> None:
+        """About to read the configuration again."""
+        now = clock_gettime_ns(CLOCK_MONOTONIC) // 1000
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS=Reading the configuration")
+
+    def stopping(self) -> None:
+        """About to end."""
+        self._tell("STOPPING=1")
+
+    def alive(self) -> None:
+        """The sign of life."""
+        self._last = monotonic()
+        self._tell("WATCHDOG=1")
+
+    def close(self) -> None:
+        """Tell no more."""
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    def _tell(self, text: str) -> None:
+        if self._sock is not None:
+            with contextlib.suppress(OSError):
+                self._sock.send(text.encode(), socket.MSG_NOSIGNAL)
+
+
+def _connected(path: str) -> socket.socket | None:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        # A name that begins with @ is in the abstract namespace (unix(7)).
+        sock.connect("\0" + path[1:] if path.startswith("@") else path)
+    except OSError:
+        sock.close()
+        return None
+    return sock
