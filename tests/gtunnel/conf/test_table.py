@@ -116,7 +116,10 @@ NEWER_SERVICE = [
     "session",
     "service",
 ]
-OURS_GLOBAL = ["workers", "reloadCerts", "netBackend", "netMark", "netTable", "netPriority", "maxConnections", "control"]
+OURS_GLOBAL = [
+    *("workers", "reloadCerts", "maxConnections", "control"),
+    *("netBackend", "netMark", "netTable", "netPriority"),
+]
 OURS_SERVICE = [
     "handshakeTimeout",
     "maxConnections",
