@@ -19,7 +19,7 @@ REFUSED = b"\x81"
 def server(_settings: ProtocolSettings, _scene: Scene) -> Negotiation:
     """Server mode: who asks for a session is told that TLS is needed."""
     yield from telling_client(NEGATIVE_RESPONSE + REFUSED, _receive_request())
-    yield Send(Side.CLIENT, NEGATIVE_RESPONSE + USE_TLS)
+    yield Send(Side.CLIENT, NEGATIVE_RESPONSE + USE_TLS, binary=True)
     yield StartTls()
     yield Connect()
 
@@ -27,7 +27,7 @@ def server(_settings: ProtocolSettings, _scene: Scene) -> Negotiation:
 def client(_settings: ProtocolSettings, _scene: Scene) -> Negotiation:
     """Client mode: the server has to want TLS."""
     yield Connect()
-    yield Send(Side.TARGET, EMPTY_REQUEST)
+    yield Send(Side.TARGET, EMPTY_REQUEST, binary=True)
     response = yield Receive(Side.TARGET, len(NEGATIVE_RESPONSE + USE_TLS))
     if response != NEGATIVE_RESPONSE + USE_TLS:
         raise ProtocolError(protocol=NAME, reason=f"the server does not ask for TLS: it said {response.hex(' ')}")

@@ -88,7 +88,7 @@ def judge(content: bytes) -> None:
 
 def _secure() -> Lines:
     yield Connect()
-    yield Send(Side.TARGET, request(), secret=True)
+    yield Send(Side.TARGET, request(), binary=True)
     tag, length = yield Receive(Side.TARGET, 2)
     if tag != SEQUENCE:
         raise _broken(f"it begins with {tag:02x}")

@@ -24,7 +24,7 @@ def server(_settings: ProtocolSettings, _scene: Scene) -> Negotiation:
     """Server mode: who does not ask for TLS is told to, as PostgreSQL tells it."""
     words = error_response(NOT_AUTHORIZED, b"TLS is required: set sslmode=require or better")
     yield from telling_client(words, _receive_request())
-    yield Send(Side.CLIENT, YES)
+    yield Send(Side.CLIENT, YES, binary=True)
     yield StartTls()
     yield from telling_client(error_response(CANNOT_CONNECT, b"the database cannot be reached"), _connect())
 
@@ -52,7 +52,7 @@ def _receive_request() -> Lines:
             return b""
         if request != GSS_REQUEST:
             raise ProtocolError(protocol=NAME, reason=f"the client did not request TLS, but sent {_named(request)}")
-        yield Send(Side.CLIENT, NO)
+        yield Send(Side.CLIENT, NO, binary=True)
     raise ProtocolError(protocol=NAME, reason=f"the client asks for GSSAPI {MAX_REQUESTS} times, and not for TLS")
 
 
@@ -67,7 +67,7 @@ def _named(request: bytes) -> str:
 
 def _secure() -> Lines:
     yield Connect()
-    yield Send(Side.TARGET, SSL_REQUEST)
+    yield Send(Side.TARGET, SSL_REQUEST, binary=True)
     answer = yield Receive(Side.TARGET, len(YES))
     if answer == NO:
         raise ProtocolError(protocol=NAME, reason="PostgreSQL server rejected TLS: set ssl = on in its configuration")
@@ -78,7 +78,7 @@ def _secure() -> Lines:
         request = yield Receive(Side.CLIENT, HEADER_BYTES)
         if request not in {SSL_REQUEST, GSS_REQUEST}:
             # The rest of this message is the relay's.
-            yield Send(Side.TARGET, request, secret=True)
+            yield Send(Side.TARGET, request, binary=True)
             return b""
-        yield Send(Side.CLIENT, NO)
+        yield Send(Side.CLIENT, NO, binary=True)
     raise ProtocolError(protocol=NAME, reason=f"the client asks for encryption {MAX_REQUESTS} times")

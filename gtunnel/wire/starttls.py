@@ -74,7 +74,7 @@ def telling_client(goodbye: bytes, steps: Generator[Step, bytes, bytes | None]) 
         words = error.words if isinstance(error, RefusalError) else goodbye
         with suppress(GtunnelError):
             if words:
-                yield Send(Side.CLIENT, words, farewell=True)
+                yield Send(Side.CLIENT, words, binary=not words.endswith(b"\n"), farewell=True)
         raise
 
 

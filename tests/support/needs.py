@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 # Daemons are here on Debian, and ordinary users have no such directory in their PATH.
-_MORE = "/usr/sbin:/sbin:/usr/local/sbin"
+_MORE = "/usr/sbin:/sbin:/usr/local/sbin:/usr/lib/cyrus/bin"
 
 
 def is_root() -> bool:
