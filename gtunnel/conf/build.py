@@ -11,6 +11,7 @@ from gtunnel.conf import options_net as net
 from gtunnel.conf import options_ocsp as ocsp
 from gtunnel.conf import options_program as program
 from gtunnel.conf import options_protocol as protocol
+from gtunnel.conf import options_proxy as proxy
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
 from gtunnel.conf import options_socks as socks
@@ -34,6 +35,7 @@ from gtunnel.conf.settings import (
     ProcessSettings,
     ProgramSettings,
     ProtocolSettings,
+    ProxySettings,
     ServiceSettings,
     SessionSettings,
     SocketOwner,
@@ -169,6 +171,7 @@ def _protocol(statements: Statements) -> ProtocolSettings:
         host=statements.one(protocol.PROTOCOL_HOST),
         password=statements.one(protocol.PROTOCOL_PASSWORD),
         username=statements.one(protocol.PROTOCOL_USERNAME),
+        proxy=ProxySettings(version=statements.one(proxy.PROXY_VERSION), senders=statements.all(proxy.ACCEPT_PROXY)),
         socks=SocksSettings(users=statements.one(socks.SOCKS_USERS), targets=statements.all(socks.SOCKS_TARGETS)),
     )
 

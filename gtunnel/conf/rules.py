@@ -11,6 +11,7 @@ from gtunnel.address import HostPort, UnixPath
 from gtunnel.conf import options_capture as capture
 from gtunnel.conf import options_program as program
 from gtunnel.conf import options_protocol as protocol
+from gtunnel.conf import options_proxy as proxy
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_sessions as sessions
 from gtunnel.conf import options_socks as socks
@@ -234,6 +235,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule((protocol.PROTOCOL, protocol.PROTOCOL_HOST, service.CLIENT), rules_protocol.destination),
     Rule((*protocol.OPTIONS, service.CLIENT), rules_protocol.credentials),
+    Rule((proxy.PROXY_VERSION, protocol.PROTOCOL), rules_protocol.proxy_version),
+    Rule((proxy.ACCEPT_PROXY, service.ACCEPT), rules_protocol.accept_proxy),
     Rule((*socks.OPTIONS, protocol.PROTOCOL, service.CLIENT), rules_protocol.socks_server),
     Rule(sessions.TICKET_SECRETS, _ticket_secrets),
     Rule((capture.CAPTURE, service.TRANSPARENT), _capture_needs_destination),

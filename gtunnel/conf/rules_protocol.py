@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from gtunnel.address import HostPort, parse_endpoint
+from gtunnel.address import HostPort, UnixPath, parse_endpoint
 from gtunnel.conf import options_protocol as protocol
+from gtunnel.conf import options_proxy as proxy
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_socks as socks
 from gtunnel.conf.errors import Problem
@@ -91,3 +92,17 @@ def both_credentials(draft: "Draft") -> Iterator[Problem]:
         given = [line for line in lines if line is not None]
         if len(given) == 1:
             yield draft.problem("protocolUsername and protocolPassword belong together", at=given[0])
+
+
+def proxy_version(draft: "Draft") -> Iterator[Problem]:
+    """It is about the header that is sent."""
+    line = draft.statements.own(proxy.PROXY_VERSION)
+    if line is not None and draft.statements.one(protocol.PROTOCOL) is not Protocol.PROXY:
+        yield draft.problem("proxyVersion needs protocol = proxy", "acceptProxy takes both versions", line)
+
+
+def accept_proxy(draft: "Draft") -> Iterator[Problem]:
+    """Who sends a header is known by its address."""
+    line = draft.statements.own(proxy.ACCEPT_PROXY)
+    if line is not None and any(isinstance(endpoint, UnixPath) for endpoint in draft.statements.all(service.ACCEPT)):
+        yield draft.problem("a Unix socket's clients have no address", "acceptProxy needs accept = [HOST:]PORT", line)

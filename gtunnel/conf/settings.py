@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gtunnel.address import Endpoint, HostPort
 from gtunnel.conf.settings_program import ProgramSettings
-from gtunnel.conf.settings_protocol import Protocol, ProtocolSettings, SocksSettings
+from gtunnel.conf.settings_protocol import Protocol, ProtocolSettings, ProxySettings, SocksSettings
 from gtunnel.conf.settings_tls import (
     EngineCertificates,
     OcspFlag,
@@ -364,6 +364,7 @@ __all__ = [
     "ProgramSettings",
     "Protocol",
     "ProtocolSettings",
+    "ProxySettings",
     "ServiceSettings",
     "SessionServer",
     "SessionServerKind",

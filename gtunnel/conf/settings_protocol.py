@@ -1,10 +1,11 @@
 """What a configuration says about application protocols: its part of `settings`, from where everybody takes it."""
 
 import enum
+import ipaddress
 from dataclasses import dataclass, field
 
-from gtunnel.address import HostPort, parse_endpoint
-from gtunnel.conf.targetrules import TargetRule
+from gtunnel.address import HostPort, SocketAddress, parse_endpoint
+from gtunnel.conf.targetrules import Network, TargetRule
 
 
 class Protocol(enum.Enum):
@@ -92,6 +93,21 @@ class SocksSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """`proxyVersion`, and `acceptProxy`: whose connections begin with a header."""
+
+    version: int = 1
+    senders: tuple[Network, ...] = ()
+
+    def sends(self, client: SocketAddress | None) -> bool:
+        """Whether who connected is one of those that say for whom they do."""
+        if client is None or not self.senders:
+            return False
+        address = ipaddress.ip_address(client.host)
+        return any(address in network for network in self.senders)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolSettings:
     """`protocol*`, as written. `name` None: TLS from the first byte."""
 
@@ -103,6 +119,12 @@ class ProtocolSettings:
     password: str | None = field(default=None, repr=False)
     username: str | None = None
     socks: SocksSettings = SocksSettings()
+    proxy: ProxySettings = ProxySettings()
+
+    @property
+    def tells_tls(self) -> bool:
+        """Whether the target is told what TLS has found out."""
+        return self.name is Protocol.PROXY and self.proxy.version > 1
 
     @property
     def destination(self) -> HostPort | None:

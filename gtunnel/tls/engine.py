@@ -15,11 +15,13 @@ from typing import Final
 from OpenSSL import SSL
 
 from gtunnel.events import Level
+from gtunnel.tls import algorithms
 from gtunnel.tls.errors import HandshakeError, RenegotiationError, TlsStreamError, TlsTruncatedError, protocol_reason
 from gtunnel.tls.ocsp.inquiry import Evidence
 from gtunnel.tls.openssl import binding, sessions
 from gtunnel.tls.openssl.verify import OK, verify_result
 from gtunnel.tls.verification import Verdicts, issuer_text, subject_text
+from gtunnel.wire.steps import TlsFacts
 
 # What one bio_read takes at most: four full records with their overhead, the size that relays move at a time.
 OUTPUT_CHUNK: Final = 4 * (16384 + 256)
@@ -252,6 +254,22 @@ class TlsEngine:
         """What the session is named by; empty if it has no id, or this OpenSSL does not tell."""
         session = self._connection.get_session()
         return b"" if session is None else sessions.session_id(session)
+
+    def facts(self, *, demanding: bool) -> TlsFacts:
+        """What to tell a target of its client. `demanding`: whether its certificate was verified at all."""
+        connection = self._connection
+        certificate, own = connection.get_peer_certificate(), connection.get_certificate()
+        return TlsFacts(
+            version=connection.get_protocol_version_name(),
+            cipher=connection.get_cipher_name() or "",
+            server_name=(connection.get_servername() or b"").decode("ascii", "replace"),
+            certificate=certificate is not None,
+            verified=demanding and certificate is not None and self.convinces(require=True),
+            resumed=self.reused,
+            common_name="" if certificate is None else (certificate.get_subject().CN or ""),
+            signature="" if own is None else algorithms.signature(own),
+            key="" if own is None else algorithms.key(own),
+        )
 
     def negotiated(self) -> Negotiated:
         """What the handshake agreed on. Call it after `handshake` returned True."""

@@ -5,10 +5,11 @@ Every failure ends here, in one place: one line that says what happened, then bo
 """
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
+from typing import TypeVar
 
 import gevent
 from gevent import GreenletExit
@@ -17,7 +18,7 @@ from gtunnel.address import ClientAddress, OriginalDestination, SocketAddress, f
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import opening, patientcheck, resolver, sockopts
-from gtunnel.net.conversation import Conversation
+from gtunnel.net.conversation import Conversation, UnexpectedCloseError
 from gtunnel.net.dial import Dialled, dial
 from gtunnel.net.legs import Leg, PlainLeg, Scratch
 from gtunnel.net.names import Target
@@ -39,8 +40,11 @@ from gtunnel.tunnel.securing import Secured
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.sessionservers import SessionServers
 from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.wire import proxyheader
 from gtunnel.wire.errors import AuthenticationError, PlaintextError, quoted
 from gtunnel.wire.steps import Authenticate, Connect, Glance, Negotiation, Resolve, Scene, Send, Side, StartTls, Step
+
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -119,6 +123,7 @@ class Connection:
             self._begin()
             if self._accepted is not None:
                 self._find_origin(self._accepted)
+                self._find_client(self._accepted)
                 self._admit(self._accepted)
             self._negotiate(self.service.negotiate(self._scene))
         self._transfer()
@@ -129,6 +134,30 @@ class Connection:
         if seconds is None:
             return nullcontext()
         return gevent.Timeout(seconds, HandshakeTimeoutError(seconds=seconds))
+
+    def _find_client(self, accepted: Accepted) -> None:
+        """Who it is, where a load balancer says so. From here on, this is the client, for everybody."""
+        if not self.service.settings.protocol.proxy.sends(self.client):
+            return
+        sender = self.peer
+        try:
+            ends = self._ask(proxyheader.read())
+        except UnexpectedCloseError as error:
+            raise SilentClientError(how="the connection was closed before its PROXY header") from error
+        if ends is not None:
+            self.client = ClientAddress(ends.client)
+            self._accepted = replace(accepted, client=self.client)
+            self._scene.client, self._scene.listener = self.client, ends.reached
+            self.log.write(Level.INFO, f"PROXY header: {sender} connects for {self.peer}, who reached {ends.reached}")
+
+    def _ask(self, reading: Generator[Step, bytes, R]) -> R:
+        """Take the steps of something that is read before all else."""
+        try:
+            step = next(reading)
+            while True:
+                step = reading.send(self._take(step))
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
 
     def _find_origin(self, accepted: Accepted) -> None:
         self._destination = self.service.transparency.destination(accepted)
@@ -259,6 +288,9 @@ class Connection:
         self._secured = securing.accept(self.service, plain, reader, self._tools, deadline - monotonic())
         self._near = self._secured.leg
         self._scene.redirected = self._secured.unconvincing
+        settings = self.service.settings
+        if settings.protocol.tells_tls:
+            self._scene.tls = self._secured.leg.engine.facts(demanding=settings.verification.convincing)
 
     def _connect_tls(self, plain: PlainLeg, target: Target) -> None:
         """TLS towards the target."""

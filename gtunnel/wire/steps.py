@@ -109,6 +109,23 @@ Step = StartTls | Connect | Resolve | Authenticate | Send | ReceiveLine | Receiv
 Negotiation = Generator[Step, bytes, None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFacts:
+    """What a handshake with a client found out. `certificate`: it has shown one, which is `verified` or not, perhaps in
+    an earlier connection (`resumed`). `signature` and `key` are the algorithms of our own certificate; texts may be
+    empty."""
+
+    version: str
+    cipher: str
+    server_name: str
+    certificate: bool
+    verified: bool
+    resumed: bool
+    common_name: str = ""
+    signature: str = ""
+    key: str = ""
+
+
 @dataclass(slots=True)
 class Scene:
     """What is known of a connection, for the protocols that tell it. The spine fills it in as it learns it.
@@ -116,6 +133,7 @@ class Scene:
     `client` is the client, `listener` the address that it reached, `destination` the one that it meant (transparency);
     `bound` is our address on the outgoing leg. All are None where there is none yet, or where it is a Unix socket.
     `resolved` is what the last `Resolve` found. `redirected`: the client's certificate does not convince (`redirect`).
+    `tls` is there for the protocols that tell it.
     """
 
     client: SocketAddress | None = None
@@ -124,3 +142,4 @@ class Scene:
     bound: SocketAddress | None = None
     resolved: tuple[SocketAddress, ...] = ()
     redirected: bool = False
+    tls: TlsFacts | None = None

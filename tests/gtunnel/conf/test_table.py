@@ -132,6 +132,8 @@ OURS_SERVICE = [
     "captureExclude",
     "captureLocal",
     "captureMethod",
+    "acceptProxy",
+    "proxyVersion",
     "socksTargets",
     "socksUsers",
 ]
