@@ -41,19 +41,19 @@ def run(arguments: list[str]) -> int:
         if len(arguments) < 2:
             raise UsageError(detail="-fd needs the number of a file descriptor")
         _refuse_more(arguments, 2)
-        return start(source.from_descriptor(arguments[1]))
+        return run_source(source.from_descriptor(arguments[1]))
     if first is not None and first.startswith("-"):
         reason = "there is no such option (see --help)"
         raise UsageError(detail=f'Invalid configuration file name "{arguments[0]}": {reason}')
     _refuse_more(arguments, 1)
-    return start(source.from_file(first))
+    return run_source(source.from_file(first))
 
 
-def start(chosen: source.Source) -> int:
-    """Run the daemon with a configuration; returns its exit status."""
-    from gtunnel.daemon import startup
+def run_source(chosen: source.Source) -> int:
+    """Run what a configuration says; returns the exit status."""
+    from gtunnel.daemon import start
 
-    return startup.run(chosen.load, chosen.name)
+    return start.run(chosen.load, chosen.name)
 
 
 def _refuse_more(arguments: list[str], most: int) -> None:

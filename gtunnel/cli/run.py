@@ -34,4 +34,4 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    return classic.start(source.from_file(arguments.file))
+    return classic.run_source(source.from_file(arguments.file))

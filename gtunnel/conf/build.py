@@ -95,7 +95,9 @@ def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...])
     )
 
 
-def build_service(section: SectionOutline, statements: Statements, log: LogSettings) -> ServiceSettings:
+def build_service(
+    section: SectionOutline, statements: Statements, log: LogSettings, *, inetd: bool = False
+) -> ServiceSettings:
     """One service. `log` is the process' log, whose level holds unless the service has its own."""
     level = statements.one(service.DEBUG)
     return ServiceSettings(
@@ -135,6 +137,7 @@ def build_service(section: SectionOutline, statements: Statements, log: LogSetti
         reset=statements.one(service.RESET),
         log_id=statements.one(service.LOG_ID),
         log=log if level is None else LogSettings(level=level, facility=log.facility),
+        inetd=inetd,
         lines=statements.lines,
     )
 

@@ -25,6 +25,7 @@ class Reason(enum.StrEnum):
     INVALID_NAME = "Specified option name is not valid here"
     NO_EQUALS_SIGN = "No '=' found"
     ENDPOINTS = "Each service must define two endpoints"
+    INETD_ENDPOINT = "Inetd mode must define one endpoint"
     CERTIFICATE = "TLS server needs a certificate"
     TRUST = 'Either "CAfile" or "CApath" has to be configured'
     SUBJECT_CHECKS = 'Either "verifyChain" or "verifyPeer" has to be enabled'

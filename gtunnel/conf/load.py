@@ -7,10 +7,10 @@ from gtunnel.conf.build import build_configuration, build_service
 from gtunnel.conf.conflicts import check_services
 from gtunnel.conf.errors import ConfigError, Problem
 from gtunnel.conf.options_program import EXEC, EXEC_ARGS, PTY, RETRY
-from gtunnel.conf.options_service import ACCEPT, CLIENT, CONNECT
+from gtunnel.conf.options_service import CLIENT, CONNECT
 from gtunnel.conf.options_sessions import SESSIOND, TICKET_SECRETS
 from gtunnel.conf.options_tls import CERT, KEY, PSK_IDENTITY
-from gtunnel.conf.reader import Outline, read
+from gtunnel.conf.reader import Outline, SectionOutline, read
 from gtunnel.conf.rules import Draft, check_service
 from gtunnel.conf.settings import Configuration, Place, ServiceSettings
 from gtunnel.conf.statements import Statements
@@ -43,21 +43,27 @@ def parse_text(text: str | bytes, file: str = "<text>") -> Configuration:
     problems = list(outline.problems)
     services: list[ServiceSettings] = []
     log = Statements(outline.process).one(options_global.DEBUG)
-    defaults = Statements(outline.defaults.statements)
-    for section in outline.sections:
-        draft = Draft(section, Statements(section.statements, defaults))
+    for draft in _drafts(outline):
         found = list(check_service(draft))
         problems += found
-        if not found and not section.broken:
-            services.append(build_service(section, draft.statements, log))
+        if not found and not draft.section.broken:
+            services.append(build_service(draft.section, draft.statements, log, inetd=draft.inetd))
             outline.notes.extend(_unused(draft))
     built = {service.section for service in services}
     problems += check_services(services, {section.name for section in outline.sections} - built)
-    if not outline.sections and not problems:
-        problems.append(_inetd_mode(outline))
     if problems:
         raise ConfigError(_in_order(problems, file))
     return build_configuration(outline, tuple(services))
+
+
+def _drafts(outline: Outline) -> Iterator[Draft]:
+    """The services to be. Without a section, one whose connection is standard input (manual, INETD MODE)."""
+    defaults = Statements(outline.defaults.statements)
+    for section in outline.sections:
+        yield Draft(section, Statements(section.statements, defaults))
+    if not outline.sections and not outline.problems:
+        name = Statements(outline.process).one(options_global.SERVICE_IDENT)
+        yield Draft(SectionOutline(name, Place(outline.file, 0), ""), defaults, inetd=True)
 
 
 def _unused(draft: Draft) -> Iterator[str]:
@@ -79,14 +85,6 @@ def _unused(draft: Draft) -> Iterator[str]:
     line = statements.own(RETRY)
     if line is not None and not (runs and statements.all(CONNECT)):
         yield f"{line.place}: option 'retry' has no effect without exec and connect"
-
-
-def _inetd_mode(outline: Outline) -> Problem:
-    accept = Statements(outline.defaults.statements).last(ACCEPT)
-    if accept is not None:
-        reason = "Inetd mode: 'accept' option is only allowed in a [section]"
-        return Problem(accept.place, accept.text, reason, "put [NAME] before the service's options")
-    return Problem(Place(outline.file, 0), "", "there is no [section], and inetd mode does not work yet in gtunnel")
 
 
 def _in_order(problems: list[Problem], file: str) -> tuple[Problem, ...]:

@@ -29,15 +29,17 @@ from gtunnel.conf.table import find
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A section on its way to become a service."""
+    """A section on its way to become a service. `inetd`: there is none, and the connection is standard input."""
 
     section: SectionOutline
     statements: Statements
+    inetd: bool = False
 
     def problem(self, reason: str, hint: str = "", at: Statement | None = None) -> Problem:
         """A problem of this service, at a line if it is that line's fault."""
         if at is None:
-            return Problem(self.section.place, self.section.text, reason, hint)
+            mode = "Inetd mode: " if self.inetd else ""
+            return Problem(self.section.place, self.section.text, f"{mode}{reason}", hint)
         return Problem(at.place, at.text, f"Service [{self.section.name}]: {reason}", hint)
 
 
@@ -62,6 +64,9 @@ def _rows(*names: str) -> tuple[Row[object], ...]:
 
 def _endpoints(draft: Draft) -> Iterator[Problem]:
     """Two of them: where connections come from, and where they go."""
+    if draft.inetd:
+        yield from _inetd_endpoint(draft)
+        return
     options = draft.statements
     virtual, accepts = _is_virtual(options), bool(options.all(service.ACCEPT))
     if accepts and virtual:
@@ -81,6 +86,23 @@ def _endpoints(draft: Draft) -> Iterator[Problem]:
     if len(ways) > 1:
         hint = f"{ways[0][1]}: remove {ways[1][0]}, or {ways[0][0]}"
         yield draft.problem(Reason.ENDPOINTS, hint, options.last(ways[-1][2]))
+
+
+def _inetd_endpoint(draft: Draft) -> Iterator[Problem]:
+    """One of them: where the connection goes. It comes from whoever has started us."""
+    options = draft.statements
+    line = options.last(service.ACCEPT)
+    if line is not None:
+        reason = "Inetd mode: 'accept' option is only allowed in a [section]"
+        yield Problem(line.place, line.text, reason, "put [NAME] before the service's options")
+        return
+    ways = [name for name, _, _ in _ways_out(options)]
+    if options.last(program.EXEC) is not None:
+        ways.append("exec")
+    if not ways:
+        yield draft.problem(Reason.INETD_ENDPOINT, "there is no [section], and neither connect nor exec")
+    elif len(ways) > 1:
+        yield draft.problem(Reason.INETD_ENDPOINT, f"remove {ways[1]}, or {ways[0]}", options.last(program.EXEC))
 
 
 def _ways_out(options: Statements) -> list[tuple[str, str, Row[object]]]:
@@ -103,7 +125,7 @@ def _terminal_side(draft: Draft) -> Iterator[Problem]:
     line = options.last(program.PTY)
     if options.one(program.EXEC) is None or not options.one(program.PTY):
         return
-    serves = bool(options.all(service.ACCEPT)) or _is_virtual(options)
+    serves = draft.inetd or bool(options.all(service.ACCEPT)) or _is_virtual(options)
     if serves is options.one(service.CLIENT):
         hint = "a terminal is no place for it: it changes and interprets bytes"
         yield draft.problem("with pty, the program would have to speak TLS", hint, line)

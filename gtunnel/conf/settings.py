@@ -276,7 +276,7 @@ class ServiceSettings:
 
     `section` is what stands in the brackets, which `name` is unless `service` says otherwise. `virtual_names` are for a
     service that has no listener of its own but serves some of another one's clients. `program` is the service's target,
-    or its client where there is no listener.
+    or its client where there is no listener. With `inetd` the one connection is standard input.
     """
 
     name: str
@@ -302,12 +302,13 @@ class ServiceSettings:
     reset: bool
     log_id: LogId
     log: LogSettings
+    inetd: bool = False
     lines: Lines = field(default=Lines(), compare=False, repr=False)
 
     @property
     def connects_program(self) -> bool:
         """Whether the program is the service's client: it is started once, not for each connection."""
-        return self.program is not None and not self.accept and not self.virtual_names
+        return self.program is not None and not (self.accept or self.virtual_names or self.inetd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,6 +324,11 @@ class Configuration:
     services: tuple[ServiceSettings, ...]
     notes: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # `setEnv`
+
+    @property
+    def inetd(self) -> bool:
+        """Whether somebody else has accepted the one connection to be served (manual, INETD MODE)."""
+        return any(service.inetd for service in self.services)
 
     @property
     def marks_sockets(self) -> bool:

@@ -6,6 +6,7 @@ sockets of addresses that both generations want are shared: no connection is los
 
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -68,6 +69,9 @@ class Generation:
 
 def prepare_library(configuration: Configuration, log: Log, *, change: bool = True) -> None:
     """Set OpenSSL up for the process; `change` lets files be written. Raises `GenerationError` after logging why."""
+    if change:
+        # Engines and providers look there for their own configuration.
+        os.environ.update(configuration.environment)
     try:
         library.prepare(configuration.library, log, change=change)
     except library.LibraryError as error:

@@ -12,10 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from platform import machine
 
-from gtunnel.conf.advice import warnings
-from gtunnel.conf.errors import ConfigError
 from gtunnel.conf.options_global import AUTOMATIC
 from gtunnel.conf.settings import Configuration, Foreground
 from gtunnel.daemon import activation, privileges
@@ -29,34 +26,26 @@ from gtunnel.daemon.log import FileSink, Journal, JournalLog, StartupLog, connec
 from gtunnel.daemon.notify import Notifier
 from gtunnel.daemon.pidfile import PidFile
 from gtunnel.daemon.supervisor import Anew, Outside, Supervisor, start_journal
+from gtunnel.daemon.telling import complain
 from gtunnel.daemon.terminal import ask
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net.limits import raise_descriptor_limit
 from gtunnel.net.loops import LoopGuard
-from gtunnel.tls import features
 from gtunnel.tls.passphrases import Passphrases
 from gtunnel.tls.site import Site
-from gtunnel.version import VERSION
 
-Load = Callable[[], Configuration]
+Load = Callable[[Log], Configuration]
 
 
-def run(load: Load, source: str) -> int:
-    """Run the daemon; returns the exit status when it ends. `source` names the configuration in the log."""
-    log = StartupLog()
-    _banner(log)
-
-    def load_logged(to: Log) -> Configuration:
-        return _load(load, source, to)
-
+def run(configuration: Configuration, load: Load, log: StartupLog) -> int:
+    """Run the daemon; returns the exit status when it ends. `load` reads the configuration again, for a reload; `log`
+    has what was told so far."""
     journal = Journal(())
     notifier = Notifier()
     # Before anything is opened: many services need many descriptors to be compiled.
     descriptors = raise_descriptor_limit()
     try:
-        features.demand()
-        configuration = load_logged(log)
         identity = privileges.look_up(configuration.process)
         watch = watching(configuration)
         passphrases = Passphrases(ask)
@@ -71,7 +60,7 @@ def run(load: Load, source: str) -> int:
         _hold_signals()
         detached = detach() if configuration.output.foreground is Foreground.NO else None
     except GtunnelError as error:
-        return _complain(log, error)
+        return complain(log, error)
     try:
         _hand_over(generation, identity)
         pid_file = _settle(configuration, identity, journal)
@@ -79,11 +68,11 @@ def run(load: Load, source: str) -> int:
         generation.close_all_but(())
         if outside.control is not None:
             outside.control.close()
-        return _complain(log, error)
+        return complain(log, error)
     log.replay(JournalLog(journal, configuration.log.level))
     # Inside a jail the files are others, even where they are called the same.
     watch = watch if chroot is None else watching(configuration)
-    anew = Anew(load_logged, Site(passphrases, chroot, confined=True), watch)
+    anew = Anew(load, Site(passphrases, chroot, confined=True), watch)
     supervisor = Supervisor(anew, generation, journal, descriptors=descriptors, outside=outside)
     return _serve(supervisor, detached, pid_file, generation)
 
@@ -154,38 +143,6 @@ def _hold_signals() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # Whoever started us may have ignored it, and then the kernel would not tell us of a worker's end (wait(2)).
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
-def _load(load: Load, source: str, log: Log) -> Configuration:
-    log.write(Level.NOTICE, f"Reading configuration from {source}")
-    try:
-        configuration = load()
-    except ConfigError as error:
-        for problem in error.problems:
-            log.write(Level.ERR, str(problem))
-        log.write(Level.ERR, "Configuration failed")
-        raise
-    for note in configuration.notes:
-        log.write(Level.DEBUG, note)
-    for advice in warnings(configuration):
-        log.write(Level.WARNING, str(advice))
-    return configuration
-
-
-def _banner(log: Log) -> None:
-    log.write(Level.NOTICE, f"gtunnel {VERSION} on {machine()}-{sys.platform} platform")
-    log.write(Level.NOTICE, f"Running  with {features.library_version()} ({features.built_with()})")
-
-
-def _complain(log: StartupLog, error: GtunnelError) -> int:
-    """Tell why the start failed, on the terminal, and return the exit status."""
-    lines = log.short(Level.WARNING)
-    text = str(error)
-    if not any(line.endswith(text) for line in lines) and not isinstance(error, ConfigError):
-        lines.append(f"[!] {text}")
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
-    sys.stderr.flush()
-    return 1
 
 
 def _nothing() -> None:

@@ -13,7 +13,7 @@ from gtunnel.conf.load import load_fd, load_file, parse_text
 from gtunnel.conf.option import BadValueError
 from gtunnel.conf.settings import Configuration
 from gtunnel.conf.table import TABLE
-from tests.gtunnel.conf.samples import CLIENT, GATEWAY, SERVER, problems, reasons
+from tests.gtunnel.conf.samples import CLIENT, GATEWAY, SERVER, configuration, problems, reasons
 
 # Written as administrators write it: every option that works, comments, old spellings, defaults, several services.
 WHOLE = """\
@@ -106,9 +106,38 @@ def test_a_descriptor_that_cannot_be_read_is_told() -> None:
         load_fd(99999)
 
 
-@pytest.mark.parametrize("text", ["", "; nothing\n", "debug = 7\n", "client = yes\nconnect = 1\n"])
-def test_inetd_mode_does_not_work_yet(text: str) -> None:
-    assert reasons(text) == ["t.conf: there is no [section], and inetd mode does not work yet in gtunnel"]
+@pytest.mark.parametrize("text", ["", "; nothing\n", "debug = 7\n", "client = yes\n"])
+def test_without_a_section_there_has_to_be_somewhere_to_go(text: str) -> None:
+    hint = "(there is no [section], and neither connect nor exec)"
+    assert reasons(text)[0] == f"t.conf: Inetd mode: Inetd mode must define one endpoint {hint}"
+
+
+def test_without_a_section_there_is_one_way_only() -> None:
+    (reason,) = reasons("client = yes\nconnect = 1\nexec = /bin/cat\n")
+    assert "Inetd mode must define one endpoint (remove exec, or connect)" in reason
+
+
+@pytest.mark.parametrize("text", ["client = yes\nconnect = 1", "cert = c\nexec = /x", "cert = c\nprotocol = socks"])
+def test_inetd_mode_is_a_service_without_a_section(text: str) -> None:
+    found = configuration(text)
+    (service,) = found.services
+    assert found.inetd
+    assert service.inetd
+    assert (service.name, service.accept) == ("stunnel", ())
+    assert not service.connects_program
+
+
+def test_the_service_of_inetd_mode_has_the_process_s_name() -> None:
+    assert configuration("service = imaps\nclient = yes\nconnect = 1\n").services[0].name == "imaps"
+
+
+def test_inetd_mode_needs_a_certificate_as_any_server() -> None:
+    (reason,) = reasons("connect = 1\n")
+    assert reason.startswith("t.conf: Inetd mode: TLS server needs a certificate")
+
+
+def test_a_section_makes_a_daemon() -> None:
+    assert not configuration("[c]\nclient = yes\naccept = 1\nconnect = 2\n").inetd
 
 
 def test_accept_makes_no_inetd_mode() -> None:
