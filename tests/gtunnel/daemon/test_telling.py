@@ -53,9 +53,7 @@ def test_who_failed_says_why_on_standard_error(capsys: pytest.CaptureFixture[str
 def test_the_connection_is_told_apart(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, (tmp_path / "log").open("w") as log:
-        for error, expected in ((theirs, b"True"), (log, b"False")):
-            subprocess.run(
-                [sys.executable, "-c", ASK], stdin=theirs, stdout=theirs, stderr=error, check=True,
-                env=GTUNNEL_ENVIRONMENT,
-            )  # fmt: skip
+        for error, expected in ((theirs.fileno(), b"True"), (log.fileno(), b"False")):
+            command = [sys.executable, "-c", ASK]
+            subprocess.run(command, stdin=theirs, stdout=theirs, stderr=error, check=True, env=GTUNNEL_ENVIRONMENT)
             assert ours.recv(100) == expected
