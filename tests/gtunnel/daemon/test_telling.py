@@ -54,6 +54,6 @@ def test_the_connection_is_told_apart(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs, (tmp_path / "log").open("w") as log:
         for error, expected in ((theirs.fileno(), b"True"), (log.fileno(), b"False")):
-            command = [sys.executable, "-c", ASK]
-            subprocess.run(command, stdin=theirs, stdout=theirs, stderr=error, check=True, env=GTUNNEL_ENVIRONMENT)
+            command, near = [sys.executable, "-c", ASK], theirs.fileno()
+            subprocess.run(command, stdin=near, stdout=near, stderr=error, check=True, env=GTUNNEL_ENVIRONMENT)
             assert ours.recv(100) == expected
