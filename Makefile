@@ -7,15 +7,18 @@ BIN = $(VENV)/bin
 # The distribution's own Python and packages, and an environment that only looks at them.
 DEBIAN_PYTHON ?= /usr/bin/python3
 DEBIAN_VENV ?= .venv-debian
+# Arguments for tools/install: --prefix, --root.
+INSTALL ?=
 # Arguments for pytest: make pytest TESTS="tests/gtunnel/conf -k grammar"
 TESTS ?=
 # What depends on the packages' versions. Left out for their time: netsetup's crashes at every step, the demo, the lab.
-DEBIAN_TESTS ?= tests/test_builds.py tests/gtunnel/tls tests/gtunnel/tunnel tests/gtunnel/net tests/gtunnel/daemon \
+DEBIAN_TESTS ?= tests/test_builds.py tests/test_install.py tests/gtunnel/tls tests/gtunnel/tunnel tests/gtunnel/net tests/gtunnel/daemon \
 	tests/gtunnel/cli tests/integration tests/netsetup/kernel tests/netsetup/backends tests/netsetup/test_inside.py \
 	tests/netsetup/test_operations.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check manual pytest pytest-debian venv venv-debian clean packages packages-test packages-debian
+.PHONY: help demo test check manual pytest pytest-debian venv venv-debian install install-debian uninstall clean packages \
+	packages-test packages-debian
 
 help:
 	@echo 'make demo    install gtunnel into $(VENV) and show what it does (as root: the gateway, too)'
@@ -26,6 +29,7 @@ help:
 	@echo 'make pytest-debian  tests with the packages of the distribution; DEBIAN_TESTS=tests for all (13 minutes)'
 	@echo 'make venv    install gtunnel for development into $(VENV)'
 	@echo 'make venv-debian    $(DEBIAN_VENV)/bin/gtunnel, which runs on the packages of the distribution alone'
+	@echo 'make install, install-debian, uninstall    for a machine that is to run it: docs/install.md; as root'
 	@echo 'make clean   remove what these made'
 
 demo: packages $(VENV)/.installed
@@ -60,6 +64,15 @@ venv: packages-test $(VENV)/.installed-test
 
 venv-debian: packages-debian
 	@tools/make-venv-debian '$(DEBIAN_PYTHON)' '$(DEBIAN_VENV)'
+
+install: packages
+	@PYTHON='$(PYTHON)' tools/install $(INSTALL)
+
+install-debian: packages-debian
+	@tools/install --debian $(INSTALL)
+
+uninstall:
+	@tools/install --remove $(INSTALL)
 
 # Root gets what is missing from Debian; others are told.
 packages:

@@ -11,7 +11,7 @@ from gtunnel.errors import GtunnelError
 from gtunnel.version import VERSION
 
 ARGPARSE_USAGE = 2
-SUBCOMMANDS = ("run", "reload", "check", "netsetup", "lab", "demo")
+SUBCOMMANDS = ("run", "reload", "reopen", "check", "netsetup", "lab", "demo")
 
 DESCRIPTION = """\
 A TLS tunnel and transparent proxy that reads stunnel.conf.

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,18 +46,23 @@ def _reload(arguments: argparse.Namespace) -> int:
     from gtunnel.daemon import control
 
     seconds = control.ANSWER_SECONDS if arguments.timeout is None else max(0.0, arguments.timeout)
-    path = arguments.control or _path(arguments.file)
+    path = arguments.control or control_socket(arguments.file)
     if not arguments.wait:
         control.tell(path, "reload")
         return 0
     answer = control.ask(path, "reload", seconds)
-    for line in answer.lines:
-        sys.stderr.write(f"{line}\n")
+    tell_lines(answer.lines)
     sys.stderr.write("Reloaded\n" if answer.done else "Not reloaded: the old configuration goes on\n")
     return 0 if answer.done else 1
 
 
-def _path(file: str | None) -> Path:
+def tell_lines(lines: Iterable[str]) -> None:
+    """What a running process has said: it need not be what we take it for, so nothing drives the terminal."""
+    for line in lines:
+        sys.stderr.write("".join(c if c.isprintable() else "?" for c in line) + "\n")
+
+
+def control_socket(file: str | None) -> Path:
     """The control socket of who runs a configuration. Raises `UsageError` where there can be none."""
     from gtunnel.daemon.control import default_path
 

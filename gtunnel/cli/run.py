@@ -1,8 +1,10 @@
 """`gtunnel run`: the same as `gtunnel FILE`, for those who like subcommands."""
 
 import argparse
+from dataclasses import replace
 
 from gtunnel.cli import classic, source
+from gtunnel.conf.settings import Configuration, Foreground
 
 DESCRIPTION = """\
 Run the services of a configuration: the same as "gtunnel FILE", as stunnel is run.
@@ -13,6 +15,7 @@ EXAMPLE = """\
 examples:
   gtunnel run
   gtunnel run /etc/stunnel/mail.conf
+  gtunnel run --foreground /etc/stunnel/mail.conf
 
 signals:
   HUP   read the configuration again       TERM, INT, QUIT   stop
@@ -30,8 +33,23 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="FILE", nargs="?", help="configuration file (default: see gtunnel --help)")
+    parser.add_argument(
+        "--foreground", action="store_true", help="stay in the foreground whatever the file says: for service managers"
+    )
     parser.set_defaults(func=_run)
 
 
+def _stay(configuration: Configuration) -> Configuration:
+    """With what `foreground = quiet` does, where the file would have it go to the background."""
+    output = configuration.output
+    if output.foreground is not Foreground.NO:
+        return configuration
+    return replace(configuration, output=replace(output, foreground=Foreground.QUIET))
+
+
 def _run(arguments: argparse.Namespace) -> int:
-    return classic.run_source(source.from_file(arguments.file))
+    chosen = source.from_file(arguments.file)
+    if arguments.foreground:
+        load = chosen.load
+        chosen = replace(chosen, load=lambda: _stay(load()))
+    return classic.run_source(chosen)

@@ -66,10 +66,10 @@ CONTROL = Single[str | None](
     since="gtunnel 0.1",
     topic=Topic.PROCESS,
     more=(
-        "`gtunnel reload` uses it. Only root and the user of `setuid` may. By default it is made in /run/gtunnel (or "
-        "below XDG_RUNTIME_DIR), by the name of the configuration file, so that the command finds it; where that "
-        "cannot be, there is none. An empty value makes none. It is made before `chroot`, and a reload cannot change "
-        "it."
+        "`gtunnel reload` and `gtunnel reopen` use it. Only root and the user of `setuid` may. By default it is made "
+        "in /run/gtunnel/control (or below XDG_RUNTIME_DIR), by the name of the configuration file, so that the "
+        "commands find it; where that cannot be, there is none. An empty value makes none. It is made before `chroot`, "
+        "and a reload cannot change it."
     ),
 )
 DEBUG = Single(

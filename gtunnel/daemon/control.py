@@ -19,12 +19,13 @@ from typing import Any, Final
 from gtunnel.errors import GtunnelError
 from gtunnel.net.errors import errno_text
 
-RUNTIME_DIRECTORY: Final = Path("/run/gtunnel")
+RUNTIME_DIRECTORY: Final = Path("/run/gtunnel/control")
 # A request is a word. Whoever does not say it in this time is not waited for: the supervisor has other things to do.
 REQUEST_SECONDS: Final = 1.0
 MAX_REQUEST: Final = 64
 # A reload builds everything anew and waits for its workers to accept.
 ANSWER_SECONDS: Final = 90.0
+NOBODY: Final = "no gtunnel is running there"
 _BACKLOG: Final = 16
 _MODE: Final = 0o600
 
@@ -33,6 +34,11 @@ class ControlError(GtunnelError):
     """The control socket cannot be made, or nobody answers on it."""
 
     template = "Control socket {path}: {reason}"
+
+    @property
+    def nobody(self) -> bool:
+        """Whether nobody listens there."""
+        return self.fields["reason"] == NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Answer:
 def default_path(configuration: str) -> Path | None:
     """Where the supervisor of a configuration file listens, unless the file says otherwise; None if there is no place.
 
-    In /run/gtunnel, by the file's path; for users who cannot write there, below XDG_RUNTIME_DIR.
+    In /run/gtunnel/control, by the file's path; for users who cannot write there, below XDG_RUNTIME_DIR.
     """
     if not configuration.startswith("/"):
         return None
@@ -67,7 +73,7 @@ class Control:
         """Listen. Raises `ControlError`, also where somebody else does already."""
         self.path = path
         try:
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _make(path.parent)
             _demand_silence(path)
             self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
@@ -88,7 +94,8 @@ class Control:
     def give_to(self, user: int, group: int) -> None:
         """Let whom we become use it. Raises `ControlError`."""
         try:
-            os.chown(self.path, user, group)
+            # The directory may be another user's: what is there now need not be what we made.
+            os.chown(self.path, user, group, follow_symlinks=False)
         except OSError as error:
             raise ControlError(path=self.path, reason=errno_text(error)) from error
 
@@ -161,7 +168,7 @@ def _said(path: Path, word: str, seconds: float) -> socket.socket:
     except OSError as error:
         connection.close()
         nobody = error.errno in (errno.ENOENT, errno.ECONNREFUSED)
-        reason = "no gtunnel is running there" if nobody else errno_text(error)
+        reason = NOBODY if nobody else errno_text(error)
         raise ControlError(path=path, reason=reason) from error
     return connection
 
@@ -186,6 +193,13 @@ def _word(connection: socket.socket) -> str:
             data += more
     word, end, _ = data.partition(b"\n")
     return word.decode("ascii", "replace").strip() if end else ""
+
+
+def _make(directory: Path) -> None:
+    """Make a directory and those above it, which nobody but their owner can write to. Raises `OSError`."""
+    for one in (*reversed(directory.parents), directory):
+        if not one.is_dir():
+            one.mkdir(mode=0o755, exist_ok=True)
 
 
 def _demand_silence(path: Path) -> None:

@@ -133,12 +133,13 @@ class Supervisor:
         """Do what is asked for through the control socket."""
         control = self._outside.control
         while control is not None and (request := control.accept()) is not None:
-            if request.word != "reload":
+            action = {"reload": self._reload, "reopen": self._reopen}.get(request.word)
+            if action is None:
                 request.answer(Answer(False, (f"{request.word}: there is no such request",)))
                 continue
             overheard = OverheardLog(self._log, Level.WARNING)
             self._log = overheard
-            done = self._reload()
+            done = action()
             if self._log is overheard:
                 self._log = overheard.log
             request.answer(Answer(done, tuple(overheard.lines)))
@@ -308,7 +309,7 @@ class Supervisor:
         self._log.write(Level.NOTICE, "Configuration successful")
         return journal, generation, watch
 
-    def _reopen(self) -> None:
+    def _reopen(self) -> bool:
         output = self._generation.configuration.output
         try:
             if output.file is not None and output.mode is LogMode.OVERWRITE:
@@ -316,9 +317,10 @@ class Supervisor:
             self._journal.reopen()
         except LogFileError as error:
             self._log.write(Level.ERR, str(error))
-            return
+            return False
         self._crew.reopen()
         self._log.write(Level.NOTICE, "Log file reopened")
+        return True
 
     def _list(self) -> None:
         # Asked for explicitly, so whatever the debug level; stunnel writes it as an emergency for that reason.

@@ -118,7 +118,7 @@ def test_where_it_is_depends_on_the_configuration(monkeypatch: pytest.MonkeyPatc
     assert one is not None
     assert other is not None
     assert one != other
-    assert one.parent == Path("/run/gtunnel")
+    assert one.parent == Path("/run/gtunnel/control")
     assert one.name.startswith("mail-")
     assert default_path("descriptor 3") is None
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
