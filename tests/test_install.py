@@ -16,7 +16,7 @@ from tests.support.tunnels import ROOT
 
 pytestmark = pytest.mark.root
 
-CAPTURED: Any = {"capture_output": True, "text": True, "timeout": PATIENCE * 3, "check": False}
+CAPTURED: Any = {"capture_output": True, "text": True, "timeout": PATIENCE * 3}
 UNITS = "usr/local/lib/systemd/system"
 
 
@@ -32,7 +32,7 @@ class Installed:
     def install(self, *options: str) -> "subprocess.CompletedProcess[str]":
         """Run tools/install."""
         argv: list[str | Path] = [ROOT / "tools/install", *options, "--prefix", self.prefix, "--root", self.root]
-        return subprocess.run(argv, **CAPTURED)
+        return subprocess.run(argv, check=False, **CAPTURED)
 
     @property
     def gtunnel(self) -> Path:
@@ -61,7 +61,7 @@ def test_what_is_installed_works_from_anywhere(installed: Installed, tmp_path: P
     (tmp_path / "gtunnel" / "__init__.py").write_text("raise SystemExit('not this one')")
     for program in (installed.gtunnel, installed.root / "usr/local/sbin/gtunnel"):
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-        done = subprocess.run([program, "--version"], cwd=tmp_path, env=environment, **CAPTURED)
+        done = subprocess.run([program, "--version"], cwd=tmp_path, env=environment, check=False, **CAPTURED)
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("gtunnel ")
 
@@ -76,7 +76,7 @@ def test_the_units_are_what_systemd_takes(installed: Installed) -> None:
     shutil.copy(units / "gtunnel@.service", units / "gtunnel@mail.service")
     for name in ("gtunnel.service", "gtunnel@mail.service"):
         done = subprocess.run(
-            [needs.program("systemd-analyze"), "verify", "--man=no", units / name], **CAPTURED
+            [needs.program("systemd-analyze"), "verify", "--man=no", units / name], check=False, **CAPTURED
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     (units / "gtunnel@mail.service").unlink()
@@ -130,7 +130,7 @@ def test_logrotate_renames_the_log_and_lines_go_to_a_new_one(
     program = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program is not None, "logrotate is not installed: tools/install-packages run test"
     argv = [program, "--force", "--state", str(tmp_path / "state"), str(tmp_path / "rotate.conf")]
-    done = subprocess.run(argv, **CAPTURED)
+    done = subprocess.run(argv, check=False, **CAPTURED)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Configuration successful" in log.with_name("it.log.1").read_text()
     assert "Log file reopened" in log.read_text()

@@ -220,6 +220,8 @@ class Supervisor:
         self._outside.notifier.reloading()
         done = self._renew()
         if not done:
+            if (jail := self._generation.configuration.process.chroot) is not None:
+                self._log.write(Level.ERR, f"The files that a reload reads are those inside of the chroot {jail}")
             self._log.write(Level.ERR, "Failed to reload the configuration file")
         self._outside.notifier.ready(self._status() if done else f"{self._status()}; the last reload failed")
         return done
