@@ -1,4 +1,4 @@
-"""Inside a real jail: names, programs' neighbours, reloads, logs and commands still work, and only what is inside counts."""
+"""Inside a real jail: names, TCP wrappers, reloads and commands still work, and only what is inside counts."""
 
 import signal
 import socket
