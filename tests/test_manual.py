@@ -15,7 +15,7 @@ from gtunnel.cli.main import SUBCOMMANDS
 from gtunnel.conf.load import parse_text
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = tuple(ROOT / "docs/man" / name for name in ("gtunnel.8", "gtunnel.conf.5"))
+PAGES = tuple(ROOT / "docs/man" / name for name in ("gtunnel.8", "gtunnel3.8", "gtunnel.conf.5"))
 CONF = (ROOT / "docs/man/gtunnel.conf.5.md").read_text()
 COMMAND = (ROOT / "docs/man/gtunnel.8.md").read_text()
 EXAMPLES = re.findall(r"(?m)(?:^    .*\n|^\n(?=    ))+", CONF.partition("## EXAMPLES")[2])

@@ -1,10 +1,10 @@
 """The `gtunnel` command: stunnel's own command line, and subcommands beside it."""
 
-import argparse
 import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from gtunnel.errors import GtunnelError
@@ -36,9 +36,14 @@ first steps:
 
 def entry() -> NoReturn:
     """The console script."""
+    finish(main)
+
+
+def finish(run: Callable[[list[str]], int]) -> NoReturn:
+    """Be a console script: run a command line, and see that what it says is said."""
     _occupy_standard_descriptors()
     try:
-        status = main(sys.argv[1:])
+        status = run(sys.argv[1:])
     except SystemExit as end:  # argparse's way out: its help and its complaints are on their way like all else
         status = _status(end)
     try:
@@ -54,13 +59,13 @@ def entry() -> NoReturn:
 
 def main(arguments: list[str]) -> int:
     """Run a command line; returns the exit status."""
-    try:
-        if arguments and arguments[0] in (*SUBCOMMANDS, "-h", "--help", "--version"):
-            return _subcommand(arguments)
-        # Here, not at the top: Ctrl-C while it is being loaded ends as quietly as later.
-        from gtunnel.cli import classic
+    return guarded(_run, arguments)
 
-        return classic.run(arguments)
+
+def guarded(run: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Run a command line, and say in a line what it fails with."""
+    try:
+        return run(arguments)
     except GtunnelError as error:
         sys.stderr.write(f"[!] {error}\n")
         return 1
@@ -68,6 +73,15 @@ def main(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return _unheard()
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments and arguments[0] in (*SUBCOMMANDS, "-h", "--help", "--version"):
+        return _subcommand(arguments)
+    # Here, not at the top: Ctrl-C while it is being loaded ends as quietly as later.
+    from gtunnel.cli import classic
+
+    return classic.run(arguments)
 
 
 def _occupy_standard_descriptors() -> None:
@@ -97,6 +111,8 @@ def _status(end: SystemExit) -> int:
 
 
 def _subcommand(arguments: list[str]) -> int:
+    import argparse
+
     from gtunnel.cli.source import DEFAULT_FILES
 
     parser = argparse.ArgumentParser(
