@@ -53,8 +53,8 @@ LIVES = {
 
 @dataclass(frozen=True)
 class Case:
-    """One side says something hostile, and then closes or is silent. `expected`, or what is on one side of a | in it, is
-    in the line that tells of it."""
+    """One side says something hostile, and then closes or is silent. `expected`, or what is on one side of a | in it,
+    is in the line that tells of it."""
 
     protocol: str
     client_mode: bool
@@ -120,7 +120,7 @@ CASES = [
     Case("smtp", True, "target", b"220 a\r\n" + b"250-x\r\n" * 200, "a reply of more than 100 lines"),
     Case("smtp", True, "target", b"220 a\r\n250 b\r\n" + LONG, "Line too long"),
     Case("smtp", True, "target", b"220 a\r\n250 b\r\n220 c\r\n" + GARBAGE, "Plaintext came where TLS should begin"),
-    Case("imap", True, "target", b"* OK a\r\n* 1 EXISTS\r\n", "imap: it refused STARTTLS: the server said '* 1 EXISTS'"),
+    Case("imap", True, "target", b"* OK a\r\n* 1 EXISTS\r\n", "it refused STARTTLS: the server said '* 1 EXISTS'"),
     Case("imap", True, "target", b"* OK a\r\n* " * 500, "imap: it refused STARTTLS"),
     Case("pop3", True, "target", b"+OK a\r\n-ERR\r\n", "pop3: it refused STLS: the server said '-ERR'"),
     Case("nntp", True, "target", b"200 a\r\n580 no\r\n", "nntp: it refused STARTTLS: the server said '580 no'"),
@@ -180,7 +180,11 @@ def stage(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]
     tunnels = Tunnels("gtunnel", directory)
     ports = {key: free_port() for key in LIVES}
     stages: list[Stage] = []
-    with Server(lambda connection: stages[0].serve(connection)) as target:
+
+    def serve(connection: socket.socket) -> None:
+        stages[0].serve(connection)
+
+    with Server(serve) as target:
         conf = "TIMEOUTbusy = 1\nlogId = sequential\n"
         for (protocol, client_mode), port in ports.items():
             conf += (

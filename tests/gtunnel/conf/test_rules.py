@@ -40,6 +40,10 @@ CASES = [
         "t.conf:6: \"protocolAuthentication = ntlm\": Service [c]: smtp authenticates as either 'plain' or 'login'",
     ),
     (CLIENT + "protocol = smtp\nprotocolUsername = u", "protocolUsername and protocolPassword belong together"),
+    (
+        SERVER + "verifyPeer = yes\nCAfile = ca\nredirect = 80\nprotocol = smtp",
+        '"redirect" is incompatible with the specified protocol negotiation (with smtp the target talks before',
+    ),
     (GATEWAY + "accept = /run/s", "a Unix socket's connections have no original destination"),
 ]
 
@@ -53,6 +57,7 @@ def test_what_does_not_fit_together_is_told(text: str, expected: str) -> None:
 def test_what_fits_together_is_a_service() -> None:
     ca = "CAfile = ca.pem"
     client("verifyChain = yes", ca, "checkHost = a")
+    server("verifyPeer = yes", ca, "redirect = 80", "protocol = pgsql")
     client("verifyPeer = yes", "CApath = certs")
     client("verify = 0")
     server("requireCert = yes")
