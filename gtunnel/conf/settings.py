@@ -306,6 +306,11 @@ class ServiceSettings:
     lines: Lines = field(default=Lines(), compare=False, repr=False)
 
     @property
+    def local(self) -> bool:
+        """Whether connections end at a program that is started for each of them (the manual's "local mode")."""
+        return self.program is not None and not self.connects_program
+
+    @property
     def connects_program(self) -> bool:
         """Whether the program is the service's client: it is started once, not for each connection."""
         return self.program is not None and not (self.accept or self.virtual_names or self.inetd)
@@ -338,7 +343,7 @@ class Configuration:
         (`captureLocal`). Setting a mark takes rights that REDIRECT alone does without.
         """
         return any(
-            (service.transparency.source and service.program is None)
+            (service.transparency.source and not service.local)
             or (service.capture is not None and service.capture.local)
             for service in self.services
         )

@@ -272,7 +272,7 @@ def _demand_rights(settings: ServiceSettings, process: ProcessSettings) -> None:
 
 def _needs_rights(settings: ServiceSettings) -> str | None:
     """The option that needs them."""
-    if settings.transparency.source and settings.program is None:
+    if settings.transparency.source and not settings.local:
         return f"transparent = {settings.transparency.value}"
     if settings.capture is not None and settings.capture.local:
         return "captureLocal = yes"

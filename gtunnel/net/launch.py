@@ -17,12 +17,22 @@ PRIVATE_VARIABLES: Final = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """How a service's programs are started. `environment` is what all of them get; `aloud`: their standard error is
-    ours, not the connection. `mark`: the SO_MARK of gtunnel's own sockets."""
+    ours, not the connection. `mark`: the SO_MARK of gtunnel's own sockets. `preload`: a library that tells the program
+    who the client is (`transparent = source`)."""
 
     settings: ProgramSettings
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     aloud: bool = False
     mark: int = 0
+    preload: str | None = None
+
+    def variables(self, told: Mapping[str, str]) -> dict[str, str]:
+        """The environment of a program. `told`: what is about its connection."""
+        found = {**self.environment, **told}
+        if self.preload is not None:
+            # Beside what others want to be preloaded (ld.so(8)).
+            found["LD_PRELOAD"] = ":".join(filter(None, (self.preload, found.get("LD_PRELOAD"))))
+        return found
 
 
 def base_environment(additions: Mapping[str, str]) -> dict[str, str]:

@@ -159,7 +159,7 @@ class Programs:
                 pid = os.posix_spawn(
                     settings.path,
                     settings.arguments,
-                    {**launch.environment, **variables},
+                    launch.variables(variables),
                     file_actions=ends.actions(aloud=launch.aloud),
                     setsid=True,
                     setsigmask=(),

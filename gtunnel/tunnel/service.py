@@ -19,7 +19,7 @@ from gtunnel.conf.settings import (
 )
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
-from gtunnel.net import libwrap, listen, names, redisclient
+from gtunnel.net import libwrap, listen, names, preload, redisclient
 from gtunnel.net.errors import ResolveError
 from gtunnel.net.launch import Launch, base_environment, refusal
 from gtunnel.net.listen import ListenerSpec
@@ -213,6 +213,7 @@ def _launch(settings: ServiceSettings, net: NetSettings | None, building: Buildi
         environment=base_environment(dict(building.environment)),
         aloud=building.aloud,
         mark=net.own_mark if net is not None else 0,
+        preload=str(preload.library()) if settings.local and settings.transparency.source else None,
     )
 
 
@@ -242,6 +243,19 @@ def _missing(settings: ServiceSettings) -> Iterator[Problem]:
         yield problem_of(settings, "sessiond", "the Python package redis (Debian's python3-redis) is not installed")
     if settings.access.libwrap and libwrap.load() is None:
         yield problem_of(settings, "libwrap", "the library libwrap (Debian's package libwrap0) is not installed")
+
+
+def _demand_library(settings: ServiceSettings, site: Site) -> Problem | None:
+    """What is missing for programs that are to see the client's address."""
+    if not (settings.local and settings.transparency.source):
+        return None
+    found = preload.library()
+    if found is None:
+        reason = "with exec this needs gtunnel's library for programs, which was not built"
+        return problem_of(settings, "transparent", f"{reason} (install gcc and gtunnel again, or Debian's stunnel4)")
+    if not site.later(str(found)).exists():
+        return problem_of(settings, "transparent", f"with exec this needs {found} inside of the chroot as well")
+    return None
 
 
 def _client_sessions(settings: ServiceSettings) -> ClientResumption | None:

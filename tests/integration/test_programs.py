@@ -66,3 +66,19 @@ def test_without_a_certificate_there_are_no_names(
     environment = json.loads(visit(port, pki))["environment"]
     assert "SSL_CLIENT_DN" not in environment
     assert "SSL_CLIENT_I_DN" not in environment
+
+
+PEER = "import os, socket; print(socket.socket(fileno=os.dup(0)).getpeername()[:2], flush=True)"
+
+
+def test_in_local_mode_transparent_source_shows_the_client(
+    tunnel: Tunnels, pki: Pki, free_port: FreePort, tmp_path: Path
+) -> None:
+    script = tmp_path / "peer"
+    script.write_text(f"#!{sys.executable}\n{PEER}\n")
+    script.chmod(0o755)
+    port = free_port()
+    tunnel(f"[p]\naccept = 127.0.0.1:{port}\nexec = {script}\ntransparent = source\ncert = {pki.server.pem}\n")
+    with connect(port, client_context(str(pki.ca))) as peer:
+        own = peer.socket.getsockname()
+        assert peer.receive_all().decode().strip() == str(own)

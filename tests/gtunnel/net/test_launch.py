@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from gtunnel.net.launch import base_environment, refusal
+from gtunnel.conf.settings import ProgramSettings
+from gtunnel.net.launch import Launch, base_environment, refusal
 
 
 def test_programs_get_our_environment_but_not_what_systemd_says_to_us(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +24,12 @@ def test_what_cannot_be_run_is_known_before(tmp_path: Path) -> None:
     assert refusal(tmp_path) == "this is no program that can be run"
     text.chmod(0o644)
     assert refusal(text) == "this is no program that can be run"
+
+
+def test_a_library_is_preloaded_beside_others() -> None:
+    settings = ProgramSettings(path="/bin/cat", arguments=("cat",))
+    assert "LD_PRELOAD" not in Launch(settings=settings).variables({})
+    ours = Launch(settings=settings, environment={"A": "1"}, preload="/ours.so")
+    assert ours.variables({"B": "2"}) == {"A": "1", "B": "2", "LD_PRELOAD": "/ours.so"}
+    both = Launch(settings=settings, environment={"LD_PRELOAD": "/theirs.so"}, preload="/ours.so")
+    assert both.variables({})["LD_PRELOAD"] == "/ours.so:/theirs.so"
