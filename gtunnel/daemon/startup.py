@@ -24,8 +24,10 @@ from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.hotfiles import watching
 from gtunnel.daemon.log import FileSink, Journal, JournalLog, StartupLog, connect_syslog
 from gtunnel.daemon.notify import Notifier
+from gtunnel.daemon.outside import Outside
 from gtunnel.daemon.pidfile import PidFile
-from gtunnel.daemon.supervisor import Anew, Outside, Supervisor, start_journal
+from gtunnel.daemon.renewal import Anew, start_journal
+from gtunnel.daemon.supervisor import Supervisor
 from gtunnel.daemon.telling import complain
 from gtunnel.daemon.terminal import ask
 from gtunnel.errors import GtunnelError
@@ -66,8 +68,7 @@ def run(configuration: Configuration, load: Load, log: StartupLog) -> int:
         pid_file = _settle(configuration, identity, journal)
     except GtunnelError as error:
         generation.close_all_but(())
-        if outside.control is not None:
-            outside.control.close()
+        outside.close()
         return complain(log, error)
     log.replay(JournalLog(journal, configuration.log.level))
     # Inside a jail the files are others, even where they are called the same.

@@ -5,58 +5,24 @@ It never uses gevent: it waits for signals (`sigtimedwait`), so nothing happens 
 
 import os
 import signal
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
-from gtunnel.conf.errors import ConfigError
-from gtunnel.conf.settings import Configuration, Foreground, LogMode
-from gtunnel.daemon import generation as generations
-from gtunnel.daemon.control import Answer, Control
+from gtunnel.conf.settings import Configuration, LogMode
+from gtunnel.daemon.control import Answer
 from gtunnel.daemon.crew import SIGNALS, Crew, Member, Shared
-from gtunnel.daemon.generation import Generation, GenerationError
-from gtunnel.daemon.hotfiles import Watch, watching
-from gtunnel.daemon.log import (
-    DescriptorSink,
-    Journal,
-    JournalLog,
-    LogFileError,
-    OverheardLog,
-    open_journal,
-    truncate,
-)
-from gtunnel.daemon.notify import Notifier
-from gtunnel.errors import GtunnelError
+from gtunnel.daemon.generation import Generation
+from gtunnel.daemon.log import Journal, JournalLog, LogFileError, OverheardLog, truncate
+from gtunnel.daemon.outside import Outside
+from gtunnel.daemon.renewal import Anew
 from gtunnel.events import Level, Log
-from gtunnel.net.loops import LoopGuard
-from gtunnel.tls.site import Site
 from gtunnel.tunnel.census import Census
 from gtunnel.tunnel.shared import SharedCounter
 
 # A worker that dies at once is not hired again at once: a second, then twice as long each time, up to this.
 MAX_PATIENCE_SECONDS: Final = 30.0
 _SHORT_LIFE_SECONDS: Final = 1.0
-STANDARD_ERROR: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Anew:
-    """What a reload begins with: how to read the configuration, where contexts are built (with which secrets), and the
-    watch over the files that are in use now."""
-
-    load: Callable[[Log], Configuration]
-    site: Site
-    watch: Watch | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """Who wants to know how it goes: the service manager, and whoever asks through the control socket."""
-
-    notifier: Notifier = field(default_factory=Notifier)
-    control: Control | None = None
 
 
 class Supervisor:
@@ -92,8 +58,7 @@ class Supervisor:
             return False
         self._log.write(Level.INFO, "Accepting new connections")
         self._warn_of_unreadable_files()
-        if self._outside.control is not None:
-            self._outside.control.attend()
+        self._outside.attend()
         self._outside.notifier.ready(self._status())
         return True
 
@@ -131,18 +96,16 @@ class Supervisor:
 
     def _obey(self) -> None:
         """Do what is asked for through the control socket."""
-        control = self._outside.control
-        while control is not None and (request := control.accept()) is not None:
-            action = {"reload": self._reload, "reopen": self._reopen}.get(request.word)
-            if action is None:
-                request.answer(Answer(False, (f"{request.word}: there is no such request",)))
-                continue
-            overheard = OverheardLog(self._log, Level.WARNING)
-            self._log = overheard
-            done = action()
-            if self._log is overheard:
-                self._log = overheard.log
-            request.answer(Answer(done, tuple(overheard.lines)))
+        self._outside.obey({"reload": lambda: self._told(self._reload), "reopen": lambda: self._told(self._reopen)})
+
+    def _told(self, action: Callable[[], bool]) -> Answer:
+        """Do something, and keep what is logged about it."""
+        overheard = OverheardLog(self._log, Level.WARNING)
+        self._log = overheard
+        done = action()
+        if self._log is overheard:
+            self._log = overheard.log
+        return Answer(done, tuple(overheard.lines))
 
     def _look_at_workers(self) -> None:
         """Tell the service manager that we live, if it wants to know; a worker that hangs does not live on for that."""
@@ -166,8 +129,7 @@ class Supervisor:
             self._log.write(Level.ERR, f"Received {signal.Signals(number).name}; terminating")
         self._crew.dismiss(self._crew.members, self._log)
         self._generation.close_all_but(())
-        if self._outside.control is not None:
-            self._outside.control.close()
+        self._outside.close()
 
     def _hire(self, generation: Generation, journal: Journal, log: Log, count: int | None = None) -> list[Member]:
         def after_fork() -> None:
@@ -184,8 +146,7 @@ class Supervisor:
         listen on that address again.
         """
         self._after_fork()
-        if self._outside.control is not None:
-            self._outside.control.let_go()
+        self._outside.let_go()
         self._anew.site.passphrases.forget()
         self._generation.let_go_of_all_but(generation.listening)
         if journal is not self._journal:
@@ -227,20 +188,13 @@ class Supervisor:
         return done
 
     def _renew(self) -> bool:
-        try:
-            journal, generation, watch = self._next_generation()
-        except (GenerationError, ConfigError):
+        successor = self._anew.successor(self._generation, self._foreground, self._log)
+        if successor is None:
             return False
-        except GtunnelError as error:
-            self._log.write(Level.ERR, str(error))
-            return False
-        except Exception:  # noqa: BLE001 - a bug: the old configuration goes on all the same
-            self._tell_bug()
-            return False
-        if not self._take_over(generation, journal):
+        if not self._take_over(successor.generation, successor.journal):
             self._log.write(Level.ERR, "The new workers did not start")
             return False
-        self._watch = watch
+        self._watch = successor.watch
         self._warn_of_unreadable_files()
         return True
 
@@ -270,17 +224,9 @@ class Supervisor:
         if not changed:
             return
         self._log.write(Level.NOTICE, f"Files have changed: {', '.join(changed)}")
-        configuration = self._generation.configuration
-        try:
-            services = generations.compile_services(
-                configuration, LoopGuard(), self._journal, self._log, self._anew.site
-            )
-            generation = generations.bind(configuration, services, self._generation, self._log)
-        except GenerationError:
+        generation = self._anew.same(self._generation, self._journal, self._log)
+        if generation is None:
             self._log.write(Level.ERR, "What has been loaded before stays in use, until the files change again")
-            return
-        except Exception:  # noqa: BLE001 - a bug: what is in use goes on all the same
-            self._tell_bug()
             return
         if self._take_over(generation, self._journal):
             self._log.write(Level.NOTICE, "Changed files are in use now")
@@ -290,26 +236,6 @@ class Supervisor:
     def _warn_of_unreadable_files(self) -> None:
         for file in () if self._watch is None else self._watch.unreadable():
             self._log.write(Level.WARNING, f"reloadCerts: {file} cannot be read any more, after setuid or chroot")
-
-    def _tell_bug(self) -> None:
-        for line in traceback.format_exc().splitlines():
-            self._log.write(Level.ERR, f"INTERNAL ERROR: {line}")
-
-    def _next_generation(self) -> tuple[Journal, Generation, Watch | None]:
-        configuration = self._anew.load(self._log)
-        watch = watching(configuration)
-        loops = LoopGuard()
-        journal = Journal(())
-        generations.prepare_library(configuration, self._log)
-        services = generations.compile_services(configuration, loops, journal, self._log, self._anew.site)
-        generation = generations.bind(configuration, services, self._generation, self._log)
-        try:
-            journal.become(start_journal(configuration, self._foreground))
-        except LogFileError:
-            generation.close_all_but(self._generation.listening)
-            raise
-        self._log.write(Level.NOTICE, "Configuration successful")
-        return journal, generation, watch
 
     def _reopen(self) -> bool:
         output = self._generation.configuration.output
@@ -341,11 +267,3 @@ class Supervisor:
 def worker_count(configuration: Configuration) -> int:
     """How many workers a configuration asks for; `auto` is one for each core that we may use."""
     return configuration.process.workers or len(os.sched_getaffinity(0))
-
-
-def start_journal(configuration: Configuration, foreground: Foreground) -> Journal:
-    """The configured journal, and standard error with `foreground = yes`. Raises `LogFileError`."""
-    journal = open_journal(configuration.output, configuration.log)
-    if foreground is Foreground.YES:
-        return Journal((*journal.sinks, DescriptorSink(STANDARD_ERROR)))
-    return journal
