@@ -29,8 +29,11 @@ class Database:
 
 
 @contextmanager
-def postgresql(identity: Identity | None = None) -> Iterator[Database]:
-    """Run it until the end; with `ssl = on` if it gets a certificate. Over TCP it then takes nobody without TLS."""
+def postgresql(identity: Identity | None = None, *, rules: str = "") -> Iterator[Database]:
+    """Run it until the end; with `ssl = on` if it gets a certificate. Over TCP it then takes nobody without TLS.
+
+    `rules` are lines of pg_hba.conf that count instead.
+    """
     port = free_port()
     with public_directory(OWNER) as place:
         data = place / "data"
@@ -42,8 +45,8 @@ def postgresql(identity: Identity | None = None) -> Iterator[Database]:
             options |= {"ssl": "on", "ssl_cert_file": pem, "ssl_key_file": pem}
             # libpq takes no channel binding (SCRAM-SHA-256-PLUS) from a server if it did not speak TLS itself.
             rule = "hostssl all all 127.0.0.1/32 password"
-        rules = f"local all {OWNER} trust\nlocal all all scram-sha-256\n{rule}\n"
-        (data / "pg_hba.conf").write_text(rules)
+        rules = rules or f"local all all scram-sha-256\n{rule}\n"
+        (data / "pg_hba.conf").write_text(f"local all {OWNER} trust\n{rules}")
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with Daemon([*_AS_OWNER, _program("postgres"), "-D", str(data), *settings], cwd=place) as daemon:
             daemon.wait_for("database system is ready to accept connections")

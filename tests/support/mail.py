@@ -25,6 +25,11 @@ PASSWORD = "s3cret/password"  # noqa: S105
 ADDRESS = "anna@example.org"
 # Debian's user for mailboxes.
 OWNER = "mail"
+SUBMISSION = """\
+127.0.0.1:PORT inet n - n - - smtpd
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_client_restrictions=permit_sasl_authenticated,reject
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +45,11 @@ class MailHost:
 
 
 @contextmanager
-def mail_host(identity: Identity | None = None) -> Iterator[MailHost]:
-    """Run both until the end. With an identity, `submission` and Dovecot demand TLS of their clients."""
+def mail_host(identity: Identity | None = None, *, submission: str = "") -> Iterator[MailHost]:
+    """Run both until the end. With an identity, `submission` and Dovecot demand TLS of their clients.
+
+    `submission`: lines of master.cf for it, with PORT for its port.
+    """
     with ExitStack() as stack:
         place = stack.enter_context(public_directory())
         for name, owner in (("etc", "root"), ("queue", "root"), ("run", "root"), ("data", "postfix"), ("mail", OWNER)):
@@ -49,7 +57,7 @@ def mail_host(identity: Identity | None = None) -> Iterator[MailHost]:
             shutil.chown(place / name, owner)
         ports = {name: free_port() for name in ("smtp", "submission", "imap", "pop3")}
         dovecot = stack.enter_context(_dovecot(place, ports, identity))
-        postfix = stack.enter_context(_postfix(place, ports, identity))
+        postfix = stack.enter_context(_postfix(place, ports, identity, submission or SUBMISSION))
         for port in ports.values():
             wait_for_port(port)
         yield MailHost(**ports, postfix=postfix, dovecot=dovecot)
@@ -110,11 +118,14 @@ service auth {{
 
 
 @contextmanager
-def _postfix(place: Path, ports: dict[str, int], identity: Identity | None) -> Iterator[Daemon]:
-    level, tls = "none", "smtpd_tls_security_level = none\n"
+def _postfix(
+    place: Path, ports: dict[str, int], identity: Identity | None, submission: str
+) -> Iterator[Daemon]:
+    tls = "smtpd_tls_security_level = none\n"
     if identity is not None:
         files = f"smtpd_tls_cert_file = {identity.cert}\nsmtpd_tls_key_file = {identity.key}\n"
-        level, tls = "encrypt", f"smtpd_tls_security_level = may\n{files}"
+        tls = f"smtpd_tls_security_level = may\n{files}"
+        submission += "  -o smtpd_tls_security_level=encrypt\n"
     etc, owner = place / "etc", pwd.getpwnam(OWNER).pw_uid
     (etc / "main.cf").write_text(f"""\
 compatibility_level = 3.6
@@ -143,10 +154,7 @@ smtpd_sasl_path = {place}/run/sasl
 {tls}""")
     (etc / "master.cf").write_text(f"""\
 127.0.0.1:{ports["smtp"]} inet n - n - - smtpd
-127.0.0.1:{ports["submission"]} inet n - n - - smtpd
-  -o smtpd_sasl_auth_enable=yes
-  -o smtpd_tls_security_level={level}
-  -o smtpd_client_restrictions=permit_sasl_authenticated,reject
+{submission.replace("PORT", str(ports["submission"]))}\
 postlog unix-dgram n - n - 1 postlogd
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
