@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from gtunnel.conf import options_global, sources
 from gtunnel.conf.build import build_configuration, build_service
 from gtunnel.conf.conflicts import check_services
-from gtunnel.conf.errors import ConfigError, Problem
+from gtunnel.conf.errors import ConfigError, Problem, Reason
+from gtunnel.conf.options_access import PROCESS_MAX_CONNECTIONS
 from gtunnel.conf.options_program import EXEC, EXEC_ARGS, PTY, RETRY
 from gtunnel.conf.options_service import CLIENT, CONNECT
 from gtunnel.conf.options_sessions import SESSIOND, TICKET_SECRETS
@@ -45,6 +46,9 @@ def parse_text(text: str | bytes, file: str = "<text>") -> Configuration:
     log = Statements(outline.process).one(options_global.DEBUG)
     for draft in _drafts(outline):
         found = list(check_service(draft))
+        limit = Statements(outline.process).last(PROCESS_MAX_CONNECTIONS)
+        if draft.inetd and limit is not None:
+            found.append(Problem(limit.place, limit.text, Reason.INETD_LIMITS))
         problems += found
         if not found and not draft.section.broken:
             services.append(build_service(draft.section, draft.statements, log, inetd=draft.inetd))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gtunnel.address import HostPort, UnixPath
+from gtunnel.conf import options_access as access
 from gtunnel.conf import options_capture as capture
 from gtunnel.conf import options_program as program
 from gtunnel.conf import options_protocol as protocol
@@ -103,6 +104,12 @@ def _inetd_endpoint(draft: Draft) -> Iterator[Problem]:
         yield draft.problem(Reason.INETD_ENDPOINT, "there is no [section], and neither connect nor exec")
     elif len(ways) > 1:
         yield draft.problem(Reason.INETD_ENDPOINT, f"remove {ways[1]}, or {ways[0]}", options.last(program.EXEC))
+
+
+def _inetd_limits(draft: Draft) -> Iterator[Problem]:
+    line = draft.statements.last(access.MAX_CONNECTIONS_PER_IP)
+    if draft.inetd and line is not None:
+        yield Problem(line.place, line.text, Reason.INETD_LIMITS)
 
 
 def _ways_out(options: Statements) -> list[tuple[str, str, Row[object]]]:
@@ -241,6 +248,7 @@ RULES: tuple[Rule, ...] = (
         ),
         _endpoints,
     ),
+    Rule((access.MAX_CONNECTIONS_PER_IP,), _inetd_limits),
     Rule((service.CLIENT, tls.CERT, tls.PSK_SECRETS, *_rows("engineId", "engineNum")), _certificate),
     Rule((*verify.DEMANDS, *verify.TRUST, verify.CA_ENGINE), _trust),
     Rule((*verify.DEMANDS, *verify.CHECKS), _subject_checks),

@@ -1,12 +1,18 @@
 """Giving up what is no longer needed: chroot, setgid, setuid (manual, GLOBAL OPTIONS)."""
 
+import ctypes
 import grp
 import os
 import pwd
 from dataclasses import dataclass
+from typing import Final
 
 from gtunnel.conf.settings import ProcessSettings
 from gtunnel.errors import GtunnelError
+
+# prctl.h
+_PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 
 
 class PrivilegeError(GtunnelError):
@@ -48,7 +54,11 @@ def enter_root(directory: str) -> None:
 
 
 def become(identity: Identity) -> None:
-    """setgroups, setgid, setuid, in this order and for good. Raises `PrivilegeError`."""
+    """setgroups, setgid, setuid, in this order and for good. Raises `PrivilegeError`.
+
+    Rights that a service manager has given us are kept, but not for programs that we start.
+    """
+    _keep_rights_to_ourselves()
     try:
         if identity.group is not None:
             # "clear all other groups" (manual, setgid)
@@ -64,6 +74,11 @@ def become(identity: Identity) -> None:
             os.setresuid(identity.user, identity.user, identity.user)
     except OSError as error:
         raise PrivilegeError(option="setuid", value=identity.user, reason=error.strerror) from error
+
+
+def _keep_rights_to_ourselves() -> None:
+    """Clear the ambient capabilities (capabilities(7)): what we have stays, what we execute does not get it."""
+    ctypes.CDLL(None).prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 
 
 def _user(name: str) -> tuple[int, int | None]:

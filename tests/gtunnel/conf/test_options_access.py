@@ -35,3 +35,10 @@ def test_a_service_says_whose_its_unix_socket_is() -> None:
     assert process("setuid = root").services[0].socket_owner == SocketOwner()
     (reason,) = reasons(CLIENT + "setuid = nobody-of-that-name")
     assert "Illegal UID: there is no such user" in reason
+
+
+@pytest.mark.parametrize("line", ["maxConnections = 5", "maxConnectionsPerIP = 5"])
+def test_in_inetd_mode_somebody_else_counts(line: str) -> None:
+    (reason,) = reasons(f"{line}\nclient = yes\nconnect = 127.0.0.1:1\n")
+    assert reason.startswith("t.conf:1: ")
+    assert "Inetd mode: who accepts the connections counts them" in reason

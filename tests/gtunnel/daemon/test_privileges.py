@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from gtunnel.conf.settings import ProcessSettings
 from gtunnel.daemon.privileges import Identity, PrivilegeError, enter_root, look_up
+from tests.support.tunnels import ROOT
 
 NOBODY = pwd.getpwnam("nobody")
 
@@ -126,3 +128,25 @@ def test_a_chroot_that_is_not_there_is_named() -> None:
     reason = "No such file or directory"
     assert str(caught.value) == f"chroot = /no/such/directory: {reason}"
     assert os.listdir("/") != []  # noqa: PTH208
+
+
+RIGHTS = """
+import subprocess, sys
+from gtunnel.daemon.privileges import Identity, become
+become(Identity(None, None))
+print(next(line for line in open("/proc/self/status") if line.startswith("CapEff")).split()[1])
+print(subprocess.check_output(["grep", "CapEff", "/proc/self/status"], text=True).split()[1])
+"""
+
+
+@pytest.mark.root
+def test_rights_that_a_service_manager_gave_are_not_handed_on_to_programs(tmp_path: Path) -> None:
+    argv = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", "--inh-caps", "-all,+net_admin"]
+    argv += ["--ambient-caps", "-all,+net_admin", "/usr/bin/python3", "-c", RIGHTS]
+    # Where everybody may read it, unlike perhaps the source itself.
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    shutil.copytree(ROOT / "gtunnel", tmp_path / "gtunnel")
+    done = subprocess.run(argv, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0000000000001000", "0000000000000000"]
