@@ -51,3 +51,5 @@ def open_socks(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
     if not proved and protocol.socks.users is None and service.tls.psk_secrets is None:
         remedy = "set verifyChain = yes, requireCert = yes and CAfile, or socksUsers"
         yield "anybody may use this SOCKS server: clients prove nothing", remedy
+    if protocol.socks.udp is not None:
+        yield "datagrams of clients are not inside TLS (socksUdp)", "use it in trusted networks only, or leave it out"

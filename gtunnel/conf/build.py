@@ -175,7 +175,12 @@ def _protocol(statements: Statements) -> ProtocolSettings:
         password=statements.one(protocol.PROTOCOL_PASSWORD),
         username=statements.one(protocol.PROTOCOL_USERNAME),
         proxy=ProxySettings(version=statements.one(proxy.PROXY_VERSION), senders=statements.all(proxy.ACCEPT_PROXY)),
-        socks=SocksSettings(users=statements.one(socks.SOCKS_USERS), targets=statements.all(socks.SOCKS_TARGETS)),
+        socks=SocksSettings(
+            users=statements.one(socks.SOCKS_USERS),
+            targets=statements.all(socks.SOCKS_TARGETS),
+            bind=statements.one(socks.SOCKS_BIND),
+            udp=statements.one(socks.SOCKS_UDP),
+        ),
     )
 
 

@@ -86,10 +86,13 @@ USES: dict[tuple[Protocol, bool], Uses] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocksSettings:
-    """`socks*`: a file of names and passwords (None: nobody is asked); whom clients may reach (empty: everybody)."""
+    """`socks*`: a file of names and passwords (None: nobody is asked); whom clients may reach (empty: everybody); and
+    our addresses for BIND and UDP ASSOCIATE (None: they are refused)."""
 
     users: str | None = None
     targets: tuple[TargetRule, ...] = ()
+    bind: str | None = None
+    udp: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

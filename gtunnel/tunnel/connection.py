@@ -19,11 +19,13 @@ from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import opening, patientcheck, resolver, sockopts
 from gtunnel.net.conversation import Conversation, UnexpectedCloseError
+from gtunnel.net.datagrams import DatagramRelay
 from gtunnel.net.dial import Dialled, dial
 from gtunnel.net.legs import Leg, PlainLeg, Scratch
 from gtunnel.net.names import Target
 from gtunnel.net.opening import SilentClientError
 from gtunnel.net.program import Program, Programs
+from gtunnel.net.rendezvous import Rendezvous
 from gtunnel.net.responders import Responders
 from gtunnel.net.transparency import Accepted
 from gtunnel.net.waiting import Wakeup
@@ -42,7 +44,21 @@ from gtunnel.tunnel.sessionservers import SessionServers
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.wire import proxyheader
 from gtunnel.wire.errors import AuthenticationError, PlaintextError, quoted
-from gtunnel.wire.steps import Authenticate, Connect, Glance, Negotiation, Resolve, Scene, Send, Side, StartTls, Step
+from gtunnel.wire.steps import (
+    Associate,
+    Authenticate,
+    Connect,
+    Glance,
+    Listen,
+    Meet,
+    Negotiation,
+    Resolve,
+    Scene,
+    Send,
+    Side,
+    StartTls,
+    Step,
+)
 
 R = TypeVar("R")
 
@@ -89,6 +105,9 @@ class Connection:
         self._scene = Scene(client=self.client)
         self._relay: Relay | None = None
         self._secured: Secured | None = None
+        self._rendezvous: Rendezvous | None = None
+        self._datagrams: DatagramRelay | None = None
+        self._done = False  # the last word has been said
         self._greeted = False
         self._silent = False
 
@@ -231,6 +250,8 @@ class Connection:
             self._scene.resolved = tuple(address for address in found if isinstance(address, SocketAddress))
         elif isinstance(step, Authenticate):
             self._authenticate(step)
+        elif isinstance(step, Listen | Meet | Associate):
+            self._wait_outside(step)
         elif isinstance(step, Glance):
             return self._talk(step.side).glance(self._leg(step.side))
         elif isinstance(step, Send):
@@ -238,6 +259,18 @@ class Connection:
         else:
             return self._talk(step.side).receive(self._leg(step.side), step, self.log)
         return b""
+
+    def _wait_outside(self, step: Listen | Meet | Associate) -> None:
+        """The other ways to a target than to connect to it."""
+        if isinstance(step, Listen):
+            self._rendezvous = Rendezvous(step.host, self._wakeup)
+            self._scene.bound = self._rendezvous.address
+        elif isinstance(step, Associate) and self.client is not None:
+            self._datagrams = DatagramRelay(step.host, self.client, step.admit, self._wakeup)
+            self._scene.bound = self._datagrams.address
+        elif isinstance(step, Meet) and self._rendezvous is not None:
+            self._far, self._scene.peer = self._rendezvous.meet(step.hosts, self.service.settings.timeouts.busy)
+            self.log.write(Level.NOTICE, f"Service [{self.service.name}] was connected by {self._scene.peer}")
 
     def _authenticate(self, step: Authenticate) -> None:
         users, name = self.service.users, step.name.decode("utf-8", "backslashreplace")
@@ -249,6 +282,7 @@ class Connection:
         leg = self._leg(step.side)
         self._talk(step.side).send(leg, step, self.log)
         if step.farewell:
+            self._done = True
             leg.spare()
 
     def _talk(self, side: Side) -> Conversation:
@@ -351,6 +385,12 @@ class Connection:
         self.log.write(Level.NOTICE, f"Service [{service.name}] connected remote server from {local}")
 
     def _transfer(self) -> None:
+        if self._near is not None and self._datagrams is not None:
+            self._datagrams.run(self._near, self.service.settings.timeouts.idle, self.log)
+            self._near.finish()
+            return
+        if self._done:
+            return
         if self._near is None or self._far is None:
             raise RuntimeError("a protocol ended without a target")
         self._relay = Relay.between(self._near, self._far)
@@ -391,6 +431,9 @@ class Connection:
             # One that has ended its output may have work left to do; one that has not learns so that it is over.
             ended = self._relay is not None and self._relay.ended(self._far if self._accepted else self._near)
             self._program.leave(self.service.settings.timeouts.close if ended and not reset else 0)
+        for waiting in (self._rendezvous, self._datagrams):
+            if waiting is not None:
+                waiting.close()
         self._wakeup.close()
         self._admission.leave()
         self._forget()

@@ -5,6 +5,7 @@ of it: clients learn why they could not be connected.
 """
 
 from collections.abc import Generator
+from functools import partial
 from typing import Final
 
 from gtunnel.address import SocketAddress, from_sockaddr
@@ -14,7 +15,20 @@ from gtunnel.wire import socks4, socks5
 from gtunnel.wire.errors import MessageError, ProtocolError
 from gtunnel.wire.sockstargets import admitted
 from gtunnel.wire.sockswords import Command, Dialect, Request, RequestError, UnsupportedError
-from gtunnel.wire.steps import Connect, Negotiation, Receive, Resolve, Scene, Send, Side, StartTls, Step
+from gtunnel.wire.steps import (
+    Associate,
+    Connect,
+    Listen,
+    Meet,
+    Negotiation,
+    Receive,
+    Resolve,
+    Scene,
+    Send,
+    Side,
+    StartTls,
+    Step,
+)
 
 DIALECTS: Final[dict[bytes, Dialect]] = {socks4.VERSION: socks4.DIALECT, socks5.VERSION: socks5.DIALECT}
 
@@ -36,13 +50,38 @@ def server(settings: ProtocolSettings, scene: Scene) -> Negotiation:
         if version == socks4.VERSION and settings.socks.users is not None:
             raise RequestError(reason="SOCKS 4 has no passwords, and socksUsers asks for them")  # noqa: TRY301 - is answered
         request = yield from dialect.read_request()
-        if request.command is not Command.CONNECT:
-            raise UnsupportedError(command=request.command.value)
-        yield Connect(addresses=(yield from _addresses(request, settings, scene)))
+        yield from _do(request, settings, scene, dialect)
     except (RequestError, MessageError, ReachError) as error:
         yield Send(Side.CLIENT, dialect.refusal(error), binary=True, farewell=True)
         raise
+
+
+def _do(request: Request, settings: ProtocolSettings, scene: Scene, dialect: Dialect) -> Negotiation:
+    """What the client wants."""
+    command, options = request.command, settings.socks
+    if command is Command.CONNECT:
+        yield Connect(addresses=(yield from _addresses(request, settings, scene)))
+        yield Send(Side.CLIENT, dialect.success(scene.bound), binary=True)
+    elif command is Command.BIND and options.bind is not None:
+        yield from _bind(request, settings, scene, dialect)
+    elif command is Command.ASSOCIATE and options.udp is not None and scene.client is not None:
+        yield Associate(options.udp, partial(admitted, rules=options.targets))
+        yield Send(Side.CLIENT, dialect.success(scene.bound), binary=True)
+    elif command is Command.RESOLVE:
+        addresses = yield from _addresses(request, settings, scene)
+        answer = dialect.success(addresses[0].with_port(0))
+        yield Send(Side.CLIENT, answer, binary=True, farewell=True)
+    else:
+        raise UnsupportedError(command=command.value)
+
+
+def _bind(request: Request, settings: ProtocolSettings, scene: Scene, dialect: Dialect) -> Negotiation:
+    """Two answers: where we listen, and who came. Only whom the client has named may come."""
+    hosts = yield from _addresses(request, settings, scene)
+    yield Listen(settings.socks.bind or "")
     yield Send(Side.CLIENT, dialect.success(scene.bound), binary=True)
+    yield Meet(tuple(address.host for address in hosts))
+    yield Send(Side.CLIENT, dialect.success(scene.peer), binary=True)
 
 
 def _addresses(
@@ -57,7 +96,7 @@ def _addresses(
         # An IPv4 address in IPv6's clothes is an IPv4 address.
         plain = from_sockaddr(literal.sockaddr)
         found = () if plain is None else (plain,)
-    return admitted(request.target, found, settings.socks.targets)
+    return admitted(request.target, found, settings.socks.targets, any_port=request.command is not Command.CONNECT)
 
 
 def client(settings: ProtocolSettings, scene: Scene) -> Negotiation:

@@ -13,14 +13,21 @@ from gtunnel.wire.sockswords import RefusedTargetError
 
 
 def admitted(
-    target: HostPort, addresses: tuple[SocketAddress, ...], rules: tuple[TargetRule, ...] = ()
+    target: HostPort,
+    addresses: tuple[SocketAddress, ...],
+    rules: tuple[TargetRule, ...] = (),
+    *,
+    any_port: bool = False,
 ) -> tuple[SocketAddress, ...]:
-    """Those of a target's addresses that may be connected to. Raises `RefusedTargetError` if there are none."""
-    if target.port == 0:
+    """Those of a target's addresses that may be connected to. Raises `RefusedTargetError` if there are none.
+
+    With `any_port`, its port may be 0: it is not known, or does not matter. Rules with ports are about other ones then.
+    """
+    if target.port == 0 and not any_port:
         raise RefusedTargetError(target=target, reason="there is no port 0")
     name = target.host if target.literal is None else None
     reasons = [_objection(name, address, rules) for address in addresses]
-    found = tuple(address for address, reason in zip(addresses, reasons, strict=True) if not reason)
+    found = tuple(_canonical(address) for address, reason in zip(addresses, reasons, strict=True) if not reason)
     if not found:
         raise RefusedTargetError(target=target, reason=next(filter(None, reasons), "it has no address"))
     return found
@@ -35,6 +42,11 @@ def _objection(name: str | None, address: SocketAddress, rules: tuple[TargetRule
     if rules and (rule is None or not rule.allow):
         return "socksTargets does not allow it"
     return ""
+
+
+def _canonical(address: SocketAddress) -> SocketAddress:
+    """As the kernel writes it, so that it can be compared."""
+    return SocketAddress(str(plain(address)), address.port, address.scope)
 
 
 def plain(address: SocketAddress) -> Address:

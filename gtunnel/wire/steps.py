@@ -9,7 +9,7 @@ again.
 """
 
 import enum
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from gtunnel.address import Endpoint, HostPort, OriginalDestination, SocketAddress
@@ -55,6 +55,30 @@ class Resolve:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """Listen for one connection at an address of ours (SOCKS' BIND); where, is `Scene.bound` then."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Meet:
+    """Wait for a connection of one of these hosts where we listen: the outgoing leg; its address is `Scene.peer` then.
+    Fails with a `ReachError`."""
+
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Associate:
+    """Open a socket for the client's datagrams (SOCKS' UDP ASSOCIATE), at `Scene.bound`. They are relayed instead of
+    the client's bytes. `admit` gives those of a target's addresses that may be reached, or raises."""
+
+    host: str
+    admit: Callable[[HostPort, tuple[SocketAddress, ...]], tuple[SocketAddress, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Authenticate:
     """Have a name and a password checked, which takes its time. Fails with an `AuthenticationError`."""
 
@@ -66,8 +90,8 @@ class Authenticate:
 class Send:
     """Send bytes. `secret` keeps them out of the log; `binary` says that they are nothing to read there.
 
-    `farewell`: they tell a peer that it is refused. Our side of its stream ends behind them, and no reset follows,
-    which could destroy what was said on its way.
+    `farewell`: they are the last ones, such as those that tell a peer that it is refused. Our side of its stream ends
+    behind them, and no reset follows, which could destroy what was said on its way.
     """
 
     side: Side
@@ -105,7 +129,7 @@ class Glance:
     side: Side
 
 
-Step = StartTls | Connect | Resolve | Authenticate | Send | ReceiveLine | Receive | Glance
+Step = StartTls | Connect | Resolve | Authenticate | Listen | Meet | Associate | Send | ReceiveLine | Receive | Glance
 Negotiation = Generator[Step, bytes, None]
 
 
@@ -132,14 +156,15 @@ class Scene:
 
     `client` is the client, `listener` the address that it reached, `destination` the one that it meant (transparency);
     `bound` is our address on the outgoing leg. All are None where there is none yet, or where it is a Unix socket.
-    `resolved` is what the last `Resolve` found. `redirected`: the client's certificate does not convince (`redirect`).
-    `tls` is there for the protocols that tell it.
+    `peer` is who came to meet us, `resolved` what the last `Resolve` found. `redirected`: the client's certificate does
+    not convince (`redirect`). `tls` is there for the protocols that tell it.
     """
 
     client: SocketAddress | None = None
     listener: SocketAddress | None = None
     destination: OriginalDestination | None = None
     bound: SocketAddress | None = None
+    peer: SocketAddress | None = None
     resolved: tuple[SocketAddress, ...] = ()
     redirected: bool = False
     tls: TlsFacts | None = None

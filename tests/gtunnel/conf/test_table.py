@@ -134,7 +134,9 @@ OURS_SERVICE = [
     "captureMethod",
     "acceptProxy",
     "proxyVersion",
+    "socksBind",
     "socksTargets",
+    "socksUdp",
     "socksUsers",
 ]
 

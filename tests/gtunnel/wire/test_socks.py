@@ -6,14 +6,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gtunnel.address import HostPort, SocketAddress
+from gtunnel.address import ClientAddress, HostPort, SocketAddress
 from gtunnel.conf.settings import ProtocolSettings, SocksSettings
 from gtunnel.conf.targetrules import parse
 from gtunnel.errors import GtunnelError, ReachError
 from gtunnel.net.errors import NoTargetError
 from gtunnel.wire import socks
 from gtunnel.wire.errors import AuthenticationError
-from gtunnel.wire.steps import Authenticate, Connect, Resolve, Scene, Send, Side, StartTls, Step
+from gtunnel.wire.sockswords import RequestError
+from gtunnel.wire.steps import (
+    Associate,
+    Authenticate,
+    Connect,
+    Listen,
+    Meet,
+    Resolve,
+    Scene,
+    Send,
+    Side,
+    StartTls,
+    Step,
+)
 from tests.gtunnel.wire.play import CHUNKS, Played, play
 
 ANYBODY = SocksSettings()
@@ -187,3 +200,51 @@ def test_without_them_nothing_is_connected(said: bytes, text: str, told: bytes) 
 def test_a_target_that_is_not_allowed_is_told_so() -> None:
     played = serve(BY_ADDRESS, options=SocksSettings(targets=(parse("deny 192.0.2.0/24"), parse("allow *"))))
     assert played.under_tls[Side.CLIENT][3] == 2
+
+
+def test_bind_answers_twice_and_waits_for_the_named_peer_only() -> None:
+    scene = Scene()
+
+    def take(step: Step) -> None:
+        if isinstance(step, Listen):
+            scene.bound = BOUND
+        if isinstance(step, Meet):
+            scene.peer = SocketAddress("192.0.2.7", 20)
+
+    options = SocksSettings(bind="198.51.100.1")
+    said = b"\x05\x01\x00" + b"\x05\x02\x00\x01" + bytes((192, 0, 2, 7)) + b"\x00\x00"
+    played = play(socks.server(ProtocolSettings(socks=options), scene), after_tls=said, take=take)
+    assert played.error is None
+    kinds = [step for step in played.steps if isinstance(step, Listen | Meet)]
+    assert kinds == [Listen("198.51.100.1"), Meet(("192.0.2.7",))]
+    answers = GRANTED[2:] + b"\x05\x00\x00\x01" + bytes((192, 0, 2, 7)) + b"\x00\x14"
+    assert played.under_tls[Side.CLIENT] == b"\x05\x00" + answers
+
+
+def test_datagrams_are_relayed_to_whom_the_rules_allow() -> None:
+    options = SocksSettings(udp="198.51.100.1", targets=(parse("allow 192.0.2.0/24:53"),))
+    scene = Scene(client=ClientAddress(SocketAddress("203.0.113.1", 1)), bound=BOUND)
+    said = b"\x05\x01\x00" + b"\x05\x03\x00\x01" + bytes(6)
+    played = play(socks.server(ProtocolSettings(socks=options), scene), after_tls=said)
+    (step,) = [step for step in played.steps if isinstance(step, Associate)]
+    assert played.under_tls[Side.CLIENT] == GRANTED
+    allowed = (SocketAddress("192.0.2.1", 53),)
+    assert step.admit(HostPort("192.0.2.1", 53), allowed) == allowed
+    with pytest.raises(RequestError):
+        step.admit(HostPort("192.0.2.1", 54), (SocketAddress("192.0.2.1", 54),))
+
+
+@pytest.mark.parametrize("command", [2, 3])
+def test_without_an_address_of_ours_neither_works(command: int) -> None:
+    played = serve(b"\x05\x01\x00\x05" + bytes((command,)) + b"\x00\x01" + bytes((192, 0, 2, 7)) + b"\x00\x50")
+    assert "Unsupported SOCKS command" in str(played.error)
+    assert played.under_tls[Side.CLIENT][3] == 7
+
+
+def test_what_is_asked_for_a_names_address_is_told() -> None:
+    played = serve(b"\x05\x01\x00" + b"\x05\xf0\x00\x03\x0bexample.org\x00\x00")
+    assert played.error is None
+    assert played.under_tls[Side.CLIENT][2:] == b"\x05\x00\x00\x01" + bytes((192, 0, 2, 7)) + b"\x00\x00"
+    assert Connect not in played.kinds
+    inside = serve(b"\x05\x01\x00" + b"\x05\xf0\x00\x03\x0bexample.org\x00\x00", found=("127.0.0.1",))
+    assert inside.under_tls[Side.CLIENT][3] == 2
