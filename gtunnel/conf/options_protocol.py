@@ -19,10 +19,22 @@ def http_header(text: str) -> str:
     return text
 
 
+# Of the manual, but of one application that is long gone, and nobody can try them.
+_ABANDONED: Final = frozenset({"capwin", "capwinctrl"})
+_protocol_named = choice(Protocol, "There is no such protocol")
+
+
+def protocol_name(text: str) -> Protocol:
+    """Parse a protocol's name."""
+    if text.lower() in _ABANDONED:
+        raise BadValueError("gtunnel does not speak this protocol (http://www.capwin.org/)")
+    return _protocol_named(text)
+
+
 PROTOCOL = Single[Protocol | None](
     name="protocol",
     scope=Scope.SERVICE,
-    parse=choice(Protocol, "There is no such protocol"),
+    parse=protocol_name,
     default=None,
     metavar="PROTOCOL",
     help="protocol to negotiate TLS in",

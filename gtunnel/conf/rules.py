@@ -264,6 +264,7 @@ RULES: tuple[Rule, ...] = (
         rules_protocol.both_credentials,
     ),
     Rule((protocol.PROTOCOL, protocol.PROTOCOL_HOST, service.CLIENT), rules_protocol.destination),
+    Rule((protocol.PROTOCOL, protocol.PROTOCOL_HOST, service.CLIENT), rules_protocol.greeting_name),
     Rule((*protocol.OPTIONS, service.CLIENT), rules_protocol.credentials),
     Rule((proxy.PROXY_VERSION, protocol.PROTOCOL), rules_protocol.proxy_version),
     Rule((proxy.ACCEPT_PROXY, service.ACCEPT), rules_protocol.accept_proxy),

@@ -1,5 +1,6 @@
 """What has to hold between the options of application protocols."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # RFC 1929: one byte says how long each is.
 MAX_SOCKS_CREDENTIAL: Final = 255
+_GREETING_NAME: Final = re.compile(r"[0-9A-Za-z._:\[\]-]{1,255}")
 
 
 def destination(draft: "Draft") -> Iterator[Problem]:
@@ -34,6 +36,15 @@ def destination(draft: "Draft") -> Iterator[Problem]:
     reason = _destination_problem(host)
     if reason:
         yield draft.problem(reason, "HOST:PORT is needed", options.last(protocol.PROTOCOL_HOST))
+
+
+def greeting_name(draft: "Draft") -> Iterator[Problem]:
+    """`protocolHost`, where it is a name for EHLO: RFC 5321, section 4.1.1.1, has no spaces in it."""
+    options = draft.statements
+    line, host = options.last(protocol.PROTOCOL_HOST), options.one(protocol.PROTOCOL_HOST)
+    is_name = options.one(protocol.PROTOCOL) is Protocol.SMTP and options.one(service.CLIENT)
+    if is_name and host is not None and _GREETING_NAME.fullmatch(host) is None:
+        yield draft.problem("a name for EHLO is a host's name, or an address in brackets", at=line)
 
 
 def _destination_problem(text: str) -> str:

@@ -17,7 +17,13 @@ def test_what_a_negotiation_says_is_kept_as_written() -> None:
     assert (protocol.host, protocol.username, protocol.password) == ("me", "u", "P w")
 
 
-@pytest.mark.parametrize("name", ["foo", "capwin", ""])
+@pytest.mark.parametrize("name", ["foo", ""])
 def test_other_names_are_refused(name: str) -> None:
     (reason,) = reasons(CLIENT + f"protocol = {name}")
     assert "There is no such protocol" in reason
+
+
+@pytest.mark.parametrize("name", ["capwin", "CapWinCtrl"])
+def test_protocols_of_the_manual_that_nobody_speaks_are_refused_by_name(name: str) -> None:
+    (reason,) = reasons(CLIENT + f"protocol = {name}")
+    assert "gtunnel does not speak this protocol" in reason

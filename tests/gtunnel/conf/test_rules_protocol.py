@@ -27,3 +27,9 @@ def test_a_socks_client_that_asks_for_what_clients_meant_has_a_server_to_ask() -
     assert client("protocol = socks", "transparent = destination").connect.targets
     (reason,) = reasons(SERVER + "transparent = destination")
     assert "remove connect" in reason
+
+
+def test_a_name_for_ehlo_is_one_word() -> None:
+    assert client("protocol = smtp", "protocolHost = [192.0.2.1]").protocol.host == "[192.0.2.1]"
+    (reason,) = reasons(CLIENT + "protocol = smtp\nprotocolHost = me and you")
+    assert "a name for EHLO" in reason
