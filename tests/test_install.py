@@ -66,6 +66,11 @@ def test_what_is_installed_works_from_anywhere(installed: Installed, tmp_path: P
         assert done.stdout.startswith("gtunnel ")
 
 
+def test_programs_can_be_told_who_the_client_is(installed: Installed) -> None:
+    assert (installed.prefix / "lib/gtunnel/preload/peername.so").exists()
+    assert "gtunnel3" in {path.name for path in (installed.root / "usr/local/sbin").iterdir()}
+
+
 def test_the_units_are_what_systemd_takes(installed: Installed) -> None:
     units = installed.root / UNITS
     for name in ("gtunnel.service", "gtunnel@.service"):
