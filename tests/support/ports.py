@@ -27,6 +27,14 @@ def wait_for_port(port: int, host: str = "127.0.0.1", timeout: float = 10.0) -> 
         time.sleep(0.02)
 
 
+def wait_for_listener(port: int, timeout: float = 10.0) -> None:
+    """Wait until somebody has the port. Nobody is connected to."""
+    deadline = time.monotonic() + timeout
+    while _is_free(port):
+        assert time.monotonic() < deadline, f"nobody listens on {port} after {timeout} s"
+        time.sleep(0.02)
+
+
 def _is_served(host: str, port: int) -> bool:
     try:
         socket.create_connection((host, port), timeout=1.0).close()
