@@ -86,7 +86,8 @@ SERVICE_MAX_CONNECTIONS = Single[int | None](
     topic=Topic.PROTOCOLS,
     more=(
         "Counted over all workers; what is more is refused at once. Before the first section the same option is the "
-        "limit of all services together. 0, the default, is no limit but that of descriptors, which delays."
+        "limit of all services together. 0, the default, is no limit but that of descriptors, which delays. "
+        "Where a reload brings the first limit, connections from before it are not counted."
     ),
 )
 PROCESS_MAX_CONNECTIONS = Single[int | None](

@@ -67,7 +67,7 @@ class Shared:
     journal: Journal
     log: Log
     sequence: SharedCounter
-    census: Census
+    census: Census | None
     descriptors: int
     after_fork: Callable[[], None]
 
@@ -108,7 +108,7 @@ class Crew:
     def _fork(self, generation: Generation, shared: Shared) -> Member:
         ours, theirs = channel.pair()
         self._census = shared.census
-        table = shared.census.take()
+        table = None if shared.census is None else shared.census.take()
         try:
             pid = os.fork()
         except OSError:
@@ -137,7 +137,8 @@ class Crew:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             shared.after_fork()
             worker = preload()
-            count = worker.Counting(shared.sequence, Register(shared.census, table))
+            register = None if shared.census is None else Register(shared.census, table)
+            count = worker.Counting(shared.sequence, register)
             worker.Worker(generation, end, shared.descriptors, count).run(shared.journal, shared.log)
             status = 0
         except BaseException:  # noqa: BLE001 - nobody is above

@@ -42,7 +42,7 @@ class Supervisor:
         self._descriptors = descriptors
         self._log: Log = JournalLog(journal, generation.configuration.log.level)
         self._sequence = SharedCounter()
-        self._census = Census()
+        self._census: Census | None = None
         self._crew = Crew()
         self._after_fork: Callable[[], None] = lambda: None
         self._patience = 0.0
@@ -135,6 +135,8 @@ class Supervisor:
         def after_fork() -> None:
             self._leave_behind(generation, journal)
 
+        if self._census is None and _has_limits(generation.configuration):
+            self._census = Census()
         shared = Shared(journal, log, self._sequence, self._census, self._descriptors, after_fork)
         return self._crew.hire(generation, count or worker_count(generation.configuration), shared)
 
@@ -267,3 +269,11 @@ class Supervisor:
 def worker_count(configuration: Configuration) -> int:
     """How many workers a configuration asks for; `auto` is one for each core that we may use."""
     return configuration.process.workers or len(os.sched_getaffinity(0))
+
+
+def _has_limits(configuration: Configuration) -> bool:
+    """Whether connections have to be counted."""
+    services = (service.access for service in configuration.services)
+    return configuration.process.max_connections is not None or any(
+        access.connections is not None or access.per_ip is not None for access in services
+    )

@@ -46,7 +46,7 @@ class Counting:
     """What a worker counts together with the others: connections ever, and connections now."""
 
     sequence: SharedCounter
-    register: Register
+    register: Register | None
 
 
 class Worker:
