@@ -59,6 +59,11 @@ PROTOCOL_AUTHENTICATION = Single[str | None](
     default=None,
     metavar="TYPE",
     help="how to authenticate in the negotiation",
+    more=(
+        "In client mode, with `protocolUsername` and `protocolPassword`. `protocol = smtp` knows `plain` (the default) "
+        "and `login`, both under TLS; `protocol = connect` knows `basic` (the default) and `ntlm`. Other types are "
+        "refused at start."
+    ),
 )
 PROTOCOL_DOMAIN = Single[str | None](
     name="protocolDomain",
@@ -86,6 +91,10 @@ PROTOCOL_HOST = Single[str | None](
     default=None,
     metavar="HOST[:PORT]",
     help="destination that the negotiation names",
+    more=(
+        "In client mode. `protocol = connect` and `protocol = socks`: the destination that the proxy is asked for. "
+        "`protocol = smtp`: our name for EHLO, `localhost` by default."
+    ),
 )
 PROTOCOL_PASSWORD = Single[str | None](
     name="protocolPassword",
@@ -94,6 +103,7 @@ PROTOCOL_PASSWORD = Single[str | None](
     default=None,
     metavar="PASSWORD",
     help="password for the negotiation",
+    more="See `protocolUsername`. It is in no log; `chmod 600` the file that it is in.",
     secret=True,
 )
 PROTOCOL_USERNAME = Single[str | None](
@@ -103,6 +113,11 @@ PROTOCOL_USERNAME = Single[str | None](
     default=None,
     metavar="USER",
     help="user name for the negotiation",
+    more=(
+        "In client mode, together with `protocolPassword`: `protocol = smtp` logs in under TLS before its client is "
+        "greeted, `protocol = connect` shows it to the HTTP proxy, `protocol = socks` to the SOCKS server. Whoever "
+        "reaches the service then acts in this name."
+    ),
 )
 
 # Those that say more about a negotiation than which one it is.

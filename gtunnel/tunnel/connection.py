@@ -121,8 +121,10 @@ class Connection:
             self._serve()
             failed = False
         except SilentClientError as error:
-            self._silent = True
-            self.log.write(error.level, f"{error} (from {self.peer})")
+            # With a protocol before TLS it was greeted, and its end belongs to that; otherwise it is nobody.
+            self._silent = not self._greeted
+            level = error.level if self._silent else Level.ERR
+            self.log.write(level, f"{error} (from {self.peer})")
         except GtunnelError as error:
             self._greet()
             self.log.write(error.level, str(error))

@@ -38,7 +38,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A protocol's own words.
+    """A protocol's own words, in server mode.
 
     `greeting` receives the target's greeting, and raises `RefusalError` if it is a refusal; `answer` is what we say to
     a client's command in plaintext, and `goodbye` is what a client hears when there is no connection for it.
@@ -47,7 +47,7 @@ class Dialect:
     name: str
     goodbye: bytes
     greeting: Callable[[], Lines]
-    answer: Callable[[bytes], Answer] | None = None
+    answer: Callable[[bytes], Answer]
 
 
 def serve(dialect: Dialect, adapt: Callable[[bytes], bytes] = bytes) -> Negotiation:
@@ -92,8 +92,6 @@ def _receive_greeting(dialect: Dialect) -> Lines:
 
 
 def _answer_until_tls(dialect: Dialect) -> Lines:
-    if dialect.answer is None:
-        raise TypeError("a protocol without a server mode serves")
     for _ in range(MAX_COMMANDS):
         answer = dialect.answer((yield ReceiveLine(Side.CLIENT, MAX_LINE)))
         yield Send(Side.CLIENT, answer.reply, farewell=answer.leaves)

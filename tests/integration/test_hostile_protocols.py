@@ -116,6 +116,33 @@ CASES = [
     Case("pgsql", False, "client", b"\0\0\0\x08\x04\xd2\x16\x30" * 50, "asks for GSSAPI 3 times"),
     Case("cifs", False, "client", GARBAGE, "cifs: the client asks for no session: it said 00 01 02 03"),
     Case("cifs", False, "client", b"\x81\0\xff\xff", "cifs: the client's request of 65535 bytes is too long"),
+    *(
+        Case(protocol, False, "client", asks, expected, closes=closes)
+        for protocol, asks in (
+            ("smtp", b"STARTTLS\r\n"),
+            ("imap", b"a STARTTLS\r\n"),
+            ("pop3", b"STLS\r\n"),
+            ("pgsql", bytes.fromhex("0000000804d2162f")),
+            ("cifs", b"\x81\0\0\0"),
+        )
+        for expected, closes in (("left without a word", True), (f"ssl_start: s_poll_wait: {SILENCE}", False))
+    ),
+    *(
+        Case(protocol, True, "target", answers, expected, closes=closes)
+        for protocol, answers in (
+            ("smtp", b"220 a\r\n250 b\r\n220 c\r\n"),
+            ("imap", b"* OK a\r\nGT1 OK\r\n"),
+            ("pop3", b"+OK a\r\n+OK\r\n"),
+            ("nntp", b"200 a\r\n382 b\r\n"),
+            ("ldap", bytes.fromhex("300c02010178070a010004000400")),
+            ("pgsql", b"S"),
+            ("cifs", b"\x83\0\0\x01\x8e"),
+        )
+        for expected, closes in (
+            ("server closed the connection during the handshake|Connection reset by peer|Broken pipe", True),
+            (f"ssl_start: s_poll_wait: {SILENCE}", False),
+        )
+    ),
     Case("smtp", True, "target", b"220 a\r\n502 no\r\n", "smtp: it refused EHLO: the server said '502 no'"),
     Case("smtp", True, "target", b"220 a\r\n" + b"250-x\r\n" * 200, "a reply of more than 100 lines"),
     Case("smtp", True, "target", b"220 a\r\n250 b\r\n" + LONG, "Line too long"),

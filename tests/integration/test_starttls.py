@@ -197,6 +197,23 @@ def test_a_service_of_a_name_speaks_with_the_target_of_the_one_that_listens(
     assert "its connect is not used: protocol = smtp of [far] connects before" in checked.stdout
 
 
+def test_who_is_redirected_asked_for_tls_as_the_others_do(
+    gtunnel: Tunnels, pki: Pki, server: Callable[..., Server], free_port: Callable[[], int]
+) -> None:
+    port = free_port()
+    database, decoy = server(plain_server(b"")), server(plain_server(b""))
+    gtunnel(
+        f"{_far('pgsql', port, database, pki)}CAfile = {pki.ca}\nverifyChain = yes\nredirect = {decoy.endpoint}\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as client:
+        client.sendall(bytes.fromhex("0000000804d2162f"))
+        assert client.recv(1) == b"S"
+        with TlsPeer(client, client_context(), server_hostname="localhost") as peer:
+            peer.send(STARTUP)
+            assert peer.receive_exactly(len(STARTUP)) == STARTUP
+    assert (len(database.peers), len(decoy.peers)) == (0, 1)
+
+
 def _far(protocol: str, port: int, target: Server, pki: Pki) -> str:
     return (
         f"[far]\naccept = 127.0.0.1:{port}\nconnect = {target.endpoint}\nprotocol = {protocol}\n"
