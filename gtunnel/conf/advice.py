@@ -243,6 +243,7 @@ SERVICE_ADVISORS: dict[Severity, tuple[Callable[[ServiceSettings, Configuration]
         ocsp.nobody_is_asked_about,
         ocsp.weak_answers,
         protocols.open_socks,
+        protocols.believed_headers,
     ),
     Severity.REMARK: (
         _any_peer_of_the_ca,

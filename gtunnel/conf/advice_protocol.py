@@ -53,3 +53,9 @@ def open_socks(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
         yield "anybody may use this SOCKS server: clients prove nothing", remedy
     if protocol.socks.udp is not None:
         yield "datagrams of clients are not inside TLS (socksUdp)", "use it in trusted networks only, or leave it out"
+
+
+def believed_headers(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
+    """Whoever may say who the client is can be any client."""
+    if any(network.prefixlen == 0 for network in service.protocol.proxy.senders):
+        yield "everybody can claim to be any address (acceptProxy)", "name the addresses of your load balancers"

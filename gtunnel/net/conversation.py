@@ -45,7 +45,7 @@ class Conversation:
     def send(self, leg: Leg, step: Send, log: Log) -> None:
         """Send a message, all of it. Raises `WaitTimeoutError` and what a leg does."""
         if not step.binary:
-            self._tell("->", step.data, secret=step.secret, log=log)
+            self._tell("->", step.shown or step.data, secret=step.secret and not step.shown, log=log)
         deadline = monotonic() + self._seconds
         left = memoryview(step.data)
         while left or leg.blocked:

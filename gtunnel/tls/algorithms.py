@@ -1,16 +1,22 @@
 """What a certificate is made with, in the words of HAProxy's `ssl_f_sig_alg` and `ssl_f_key_alg`."""
 
+from typing import Final
+
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from OpenSSL import crypto
 
+_WITH_RSA: Final = "WithRSAEncryption"
+
 
 def signature(certificate: crypto.X509) -> str:
-    """Such as "sha256WithRSAEncryption" and "ecdsa-with-SHA256"."""
+    """Such as "RSA-SHA256" and "ecdsa-with-SHA256": OpenSSL's short names, of which pyOpenSSL gives the long ones."""
     try:
-        return certificate.get_signature_algorithm().decode("ascii", "replace")
+        name = certificate.get_signature_algorithm().decode("ascii", "replace")
     except ValueError:
-        # pyOpenSSL does not know it.
+        # One that OpenSSL does not know.
         return ""
+    digest, with_rsa, _ = name.partition(_WITH_RSA)
+    return f"RSA-{digest.upper()}" if with_rsa else name
 
 
 def key(certificate: crypto.X509) -> str:

@@ -108,8 +108,9 @@ def _ask(settings: ProtocolSettings, target: HostPort, credentials: str | None) 
     secrets = [] if credentials is None else [f"Proxy-Authorization: {credentials}"]
     if settings.header is not None:
         secrets.append(settings.header)
-    yield Send(Side.TARGET, _lines(lines))
-    yield Send(Side.TARGET, _lines([*secrets, ""]), secret=bool(secrets))
+    request = _lines([*lines, *secrets, ""])
+    shown = _lines([*lines, "(secret)", ""]) if secrets else b""
+    yield Send(Side.TARGET, request, secret=bool(secrets), shown=shown)
 
 
 def _ascii(host: str) -> str:

@@ -88,7 +88,8 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send bytes. `secret` keeps them out of the log; `binary` says that they are nothing to read there.
+    """Send bytes. `secret` keeps them out of the log, where `shown` stands instead if it is there; `binary` says that
+    they are nothing to read.
 
     `farewell`: they are the last ones, such as those that tell a peer that it is refused. Our side of its stream ends
     behind them, and no reset follows, which could destroy what was said on its way.
@@ -97,6 +98,7 @@ class Send:
     side: Side
     data: bytes
     secret: bool = False
+    shown: bytes = b""
     binary: bool = False
     farewell: bool = False
 

@@ -48,7 +48,10 @@ LIVES = {
     ("ldap", True): Life(b"", b"", target_hears=bytes.fromhex("301d0201017718")),
     ("pgsql", True): Life(b"", b"", target_hears=bytes.fromhex("0000000804d2162f")),
     ("cifs", True): Life(b"", b"", target_hears=b"\x81\0\0\0"),
+    ("connect", True): Life(b"", b"", target_hears=b"CONNECT localhost:443 HTTP/1.1\r\n"),
 }
+# What a protocol's service has to say besides.
+MORE = {("connect", True): "protocolHost = localhost:443\n"}
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,14 @@ CASES = [
     Case("ldap", True, "target", b"\x30\x05" + GARBAGE, "ldap: the server's answer to StartTLS makes no sense"),
     Case("pgsql", True, "target", GARBAGE, "pgsql: PostgreSQL server rejected TLS: it said 00"),
     Case("pgsql", True, "target", b"S" + GARBAGE, "Plaintext came where TLS should begin"),
+    Case("connect", True, "target", GARBAGE, "connect: the proxy does not speak HTTP: "),
+    Case("connect", True, "target", b"HTTP/2 200\r\n", "connect: the proxy does not speak HTTP: 'HTTP/2 200'"),
+    Case("connect", True, "target", b"HTTP/1.1 200 " + LONG, "Line too long: more than 16384 bytes"),
+    Case("connect", True, "target", b"HTTP/1.1 200 ok\r\n" + b"a: b\r\n" * 200, "more than 100 headers"),
+    Case("connect", True, "target", b"HTTP/1.1 407 x\r\n\r\n", "connect: the proxy said 'HTTP/1.1 407 x'"),
+    Case("connect", True, "target", b"HTTP/1.1 200 ok\r\n\r\n" + GARBAGE, "Plaintext came where TLS should begin"),
+    Case("connect", True, "target", b"HTTP/1.1 200 ok\r\nVia: x", SILENCE),
+    Case("connect", True, "target", b"HTTP/1.1 200 ok\r\nVia: x", GONE, closes=True),
     Case("cifs", True, "target", GARBAGE, "cifs: the server does not ask for TLS: it said 00 01 02 03 04"),
 ]
 
@@ -218,6 +229,7 @@ def stage(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]
                 f"[{protocol}-{'client' if client_mode else 'server'}]\naccept = 127.0.0.1:{port}\n"
                 f"connect = {target.endpoint}\nprotocol = {protocol}\n"
             )
+            conf += MORE.get((protocol, client_mode), "")
             conf += "client = yes\n" if client_mode else f"cert = {pki.server.pem}\n"
         stages.append(Stage(tunnels(conf), ports))
         yield stages[0]

@@ -176,3 +176,23 @@ def test_hostile_clients_get_one_clear_line(gtunnel: Tunnels, pki: Pki, free_por
             peer.receive_all()
     daemon.wait_for("Connection reset")
     assert daemon.output.count("LOG3[0]") == 1
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"\x05", b"\x05\x02\x00", b"\x05\x01\x00\x05\x01", b"\x04\x01\x00\x50\x01\x02\x03\x04us"]
+)
+@pytest.mark.parametrize("leaves", [True, False], ids=["leaves", "silent"])
+def test_clients_that_stop_in_the_middle(
+    gtunnel: Tunnels, pki: Pki, free_port: Ports, said: bytes, leaves: bool
+) -> None:
+    port = free_port()
+    daemon = gtunnel(outer(port, pki, "TIMEOUTbusy = 1\n" + HERE))
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        peer = tls.TlsPeer(connection, tls.client_context(), server_hostname="localhost")
+        peer.send(said)
+        if leaves:
+            peer.close_notify()
+        with contextlib.suppress(OSError, tls.TruncatedError):
+            peer.receive_all()
+    daemon.wait_for("Connection reset")
+    assert ("Unexpected socket close" if leaves else "TIMEOUTbusy exceeded") in daemon.output

@@ -1,5 +1,6 @@
 import pytest
 
+from gtunnel.conf import advice_protocol
 from gtunnel.conf.advice import Severity, advise
 from tests.gtunnel.conf.samples import CLIENT, SERVER, configuration
 
@@ -46,3 +47,25 @@ def test_what_is_used_needs_no_remark(text: str) -> None:
 )
 def test_what_does_nothing_is_remarked_on(text: str, expected: str) -> None:
     assert remarks(text) == [expected]
+
+
+SOCKS = "[s]\naccept = 127.0.0.1:1\ncert = c\nprotocol = socks\n"
+
+
+def open_socks(*lines: str) -> list[str]:
+    (service,) = configuration(SOCKS + "\n".join(lines)).services
+    return [text for text, _ in advice_protocol.open_socks(service, configuration(SOCKS))]
+
+
+def test_a_socks_server_that_is_open_is_told_of() -> None:
+    assert len(open_socks()) == 2
+    assert "prove nothing" in open_socks("socksTargets = allow *")[0]
+    assert "any address" in open_socks("socksUsers = f")[0]
+    assert not open_socks("socksTargets = allow *", "verifyChain = yes", "CAfile = x")
+    assert "not inside TLS" in open_socks("socksTargets = allow *", "socksUsers = f", "socksUdp = 127.0.0.1")[0]
+
+
+def test_who_may_say_who_the_client_is() -> None:
+    for network, count in (("0.0.0.0/0", 1), ("::/0", 1), ("192.0.2.0/24", 0)):
+        whole = configuration(f"[s]\naccept = 1\nconnect = 2\ncert = c\nacceptProxy = {network}\n")
+        assert len(list(advice_protocol.believed_headers(whole.services[0], whole))) == count

@@ -61,6 +61,7 @@ def test_basic_authentication_and_a_header_are_secrets() -> None:
     for step in played.steps:
         if isinstance(step, Send) and (b"dTpw" in step.data or b"hunter2" in step.data):
             assert step.secret
+            assert step.shown.endswith(b"443\r\n(secret)\r\n\r\n")
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
