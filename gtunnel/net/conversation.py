@@ -39,7 +39,9 @@ class Conversation:
             self._fill(leg, deadline)
         leg.want(receive=False, send=False)
         if isinstance(step, ReceiveLine):
-            self._tell("<-", message, secret=step.secret, log=log)
+            found = None if step.shown is None else step.shown.match(message)
+            shown = message if step.shown is None else b"" if found is None else found[0]
+            self._tell("<-", shown if len(shown) == len(message) else shown + b" ...", secret=step.secret, log=log)
         return message
 
     def send(self, leg: Leg, step: Send, log: Log) -> None:

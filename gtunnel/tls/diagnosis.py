@@ -18,6 +18,8 @@ _ALERT: Final = "alert "
 MAX_NAMES: Final = 8
 # As much of a peer's first bytes as tells what it speaks, and no secrets.
 MAX_BYTES: Final = 8
+# Of a command there is less: behind its word may be a password.
+MAX_COMMAND_BYTES: Final = 4
 
 _VERSIONS: Final = {0x0300: "SSL 3.0", 0x0301: "TLS 1.0", 0x0302: "TLS 1.1", 0x0303: "TLS 1.2", 0x0304: "TLS 1.3"}
 # IANA, TLS Supported Groups.
@@ -130,7 +132,8 @@ def _other_protocol(scene: Scene) -> str | None:
     protocol = scene.settings.protocol.name
     if protocol is not None and protocol.begins_plain:
         who = "server" if scene.settings.client else "client"
-        return f"the {who} went on in plaintext where TLS should begin (its bytes: {first[:MAX_BYTES].hex(' ')})"
+        shown = first[:MAX_COMMAND_BYTES].hex(" ")
+        return f"the {who} went on in plaintext where TLS should begin (its bytes: {shown})"
     for word, told in _SERVER_WORDS if scene.settings.client else _CLIENT_WORDS:
         if first.startswith(word):
             return told

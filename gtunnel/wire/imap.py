@@ -21,12 +21,13 @@ _DONE = {
     b"STARTTLS": b"",
 }
 _COMMAND = re.compile(rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|~]{1,64}) ([A-Za-z]{1,32})( .*)?")
+_SHOWN = re.compile(rb"[!-~]{1,64} (?:CAPABILITY|NOOP|ID|LOGOUT|STARTTLS|LOGIN|AUTHENTICATE)\b", re.IGNORECASE)
 _CAPABILITY_CODE = re.compile(rb"\[CAPABILITY [^\]]*\] ?", re.IGNORECASE)
 
 
 def server(_settings: ProtocolSettings, _scene: Scene) -> Negotiation:
     """Server mode: the client has to say STARTTLS; it cannot log in before."""
-    yield from serve(Dialect(NAME, GOODBYE, _greeting, _answer), lambda greeting: _with(greeting, CAPABILITIES))
+    yield from serve(Dialect(NAME, GOODBYE, _greeting, _answer, _SHOWN), lambda greeting: _with(greeting, CAPABILITIES))
 
 
 def client(_settings: ProtocolSettings, _scene: Scene) -> Negotiation:

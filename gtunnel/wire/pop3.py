@@ -1,5 +1,7 @@
 """POP3's STLS (RFC 2595, section 4), for servers that have none, and for clients that have none."""
 
+import re
+
 from gtunnel.conf.settings import ProtocolSettings
 from gtunnel.wire.errors import RefusalError, quoted
 from gtunnel.wire.starttls import MAX_LINE, Answer, Dialect, Lines, receive_line, serve, telling_client
@@ -9,10 +11,12 @@ NAME = "pop3"
 # RFC 3206: the client should not take it for a wrong password.
 GOODBYE = b"-ERR [SYS/TEMP] Service not available, try again later\r\n"
 
+_SHOWN = re.compile(rb"(?:CAPA|STLS|QUIT|NOOP|USER|PASS|APOP|AUTH)\b", re.IGNORECASE)
+
 
 def server(_settings: ProtocolSettings, _scene: Scene) -> Negotiation:
     """Server mode: the client has to say STLS; it cannot log in before."""
-    yield from serve(Dialect(NAME, GOODBYE, _greeting, _answer))
+    yield from serve(Dialect(NAME, GOODBYE, _greeting, _answer, _SHOWN))
 
 
 def client(_settings: ProtocolSettings, _scene: Scene) -> Negotiation:

@@ -26,6 +26,10 @@ _REPLIES = {
     b"RSET": b"250 2.0.0 OK\r\n",
     b"STARTTLS": b"220 2.0.0 Ready to start TLS\r\n",
 }
+# Not what follows AUTH, on the same line or on the next ones.
+_SHOWN = re.compile(
+    rb"(?:EHLO|HELO|MAIL|RCPT|STARTTLS|NOOP|RSET|QUIT)\b.*|(?:AUTH [A-Z0-9_-]{1,20}|DATA|VRFY)\b", re.IGNORECASE
+)
 _HOST = re.compile(rb"220[ -]([0-9A-Za-z.:\[\]-]{1,255})(?: |$)")
 
 
@@ -39,7 +43,7 @@ def server(_settings: ProtocolSettings, _scene: Scene) -> Negotiation:
             host[0] = named[1]
         return reply
 
-    yield from serve(Dialect(NAME, GOODBYE, greeting, lambda line: _answer(host[0], line)))
+    yield from serve(Dialect(NAME, GOODBYE, greeting, lambda line: _answer(host[0], line), _SHOWN))
 
 
 def client(settings: ProtocolSettings, _scene: Scene) -> Negotiation:

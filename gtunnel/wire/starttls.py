@@ -8,6 +8,7 @@ just been connected. If it does not come to that, it hears so in the protocol's 
 in plaintext ends the connection, for anybody could have put it there (NO STARTTLS, USENIX Security 2021).
 """
 
+import re
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,13 +42,15 @@ class Dialect:
     """A protocol's own words, in server mode.
 
     `greeting` receives the target's greeting, and raises `RefusalError` if it is a refusal; `answer` is what we say to
-    a client's command in plaintext, and `goodbye` is what a client hears when there is no connection for it.
+    a client's command in plaintext, of which `shown` may stand in the log; `goodbye` is what a client hears when there
+    is no connection for it.
     """
 
     name: str
     goodbye: bytes
     greeting: Callable[[], Lines]
     answer: Callable[[bytes], Answer]
+    shown: re.Pattern[bytes]
 
 
 def serve(dialect: Dialect, adapt: Callable[[bytes], bytes] = bytes) -> Negotiation:
@@ -93,7 +96,7 @@ def _receive_greeting(dialect: Dialect) -> Lines:
 
 def _answer_until_tls(dialect: Dialect) -> Lines:
     for _ in range(MAX_COMMANDS):
-        answer = dialect.answer((yield ReceiveLine(Side.CLIENT, MAX_LINE)))
+        answer = dialect.answer((yield ReceiveLine(Side.CLIENT, MAX_LINE, shown=dialect.shown)))
         yield Send(Side.CLIENT, answer.reply, farewell=answer.leaves)
         if answer.starts:
             return b""

@@ -9,6 +9,7 @@ again.
 """
 
 import enum
+import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
@@ -107,13 +108,15 @@ class Send:
 class ReceiveLine:
     """Wait for a line; the answer is without its end (LF, or CR LF). `limit`: bytes of it, its end included.
 
-    `end` is another byte that ends it.
+    `end` is another byte that ends it. `shown`: what of it may stand in the log, from its beginning; the rest may be a
+    password that somebody sent too early. None: all of it, unless it is `secret`.
     """
 
     side: Side
     limit: int = MAX_MESSAGE
     secret: bool = False
     end: bytes = b"\n"
+    shown: re.Pattern[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,9 +114,10 @@ def test_openssl_reaches_a_server(
     assert said.returncode == 0
 
 
-def test_nobody_logs_in_before_tls(served: dict[str, int]) -> None:
+def test_nobody_logs_in_before_tls(served: dict[str, int], gtunnel: Tunnels) -> None:
     with smtplib.SMTP("localhost", served["smtp"], timeout=PATIENCE) as smtp:
-        assert smtp.docmd("AUTH PLAIN AGEAYg==")[0] == 530
+        assert smtp.docmd("AUTH PLAIN AGFubmEAczNjcmV0")[0] == 530
+        assert smtp.docmd("czNjcmV0")[0] == 530
         assert smtp.mail(mail.ADDRESS)[0] == 530
     with (
         imaplib.IMAP4("localhost", served["imap"], timeout=PATIENCE) as imap,
@@ -126,7 +127,13 @@ def test_nobody_logs_in_before_tls(served: dict[str, int]) -> None:
     pop = poplib.POP3("localhost", served["pop3"], timeout=PATIENCE)
     with pytest.raises(poplib.error_proto, match="Say STLS first"):
         pop.user(USER)
+    with pytest.raises(poplib.error_proto, match="Say STLS first"):
+        pop.pass_(PASSWORD)
     pop.quit()
+    assert " <- PASS ..." in gtunnel.outputs
+    assert " LOGIN ..." in gtunnel.outputs
+    assert PASSWORD not in gtunnel.outputs
+    assert "czNjcmV0" not in gtunnel.outputs
 
 
 def test_clients_without_tls_reach_servers_that_demand_it(

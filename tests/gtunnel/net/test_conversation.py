@@ -1,5 +1,6 @@
 """Messages over a leg: what arrives, what does not, and who is told."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -59,6 +60,15 @@ def test_messages_are_taken_one_by_one_and_the_rest_is_for_others(talk: Talk) ->
     assert talk.receive(Receive(Side.CLIENT, 4)) == b"1234"
     assert talk.conversation.take_rest() == b"tls"
     assert talk.log.texts == [" <- EHLO"]
+
+
+def test_what_may_be_a_password_is_not_shown(talk: Talk) -> None:
+    shown = re.compile(b"PASS|STLS")
+    talk.far.sendall(b"PASS s3cret\nSTLS\ns3cret\n")
+    assert talk.receive(ReceiveLine(Side.CLIENT, shown=shown)) == b"PASS s3cret"
+    talk.receive(ReceiveLine(Side.CLIENT, shown=shown))
+    talk.receive(ReceiveLine(Side.CLIENT, shown=shown))
+    assert talk.log.texts == [" <- PASS ...", " <- STLS", " <-  ..."]
 
 
 def test_a_glance_takes_nothing_and_does_not_wait(talk: Talk) -> None:

@@ -1,5 +1,7 @@
 """What protocols with a STARTTLS command share, with one that is made up."""
 
+import re
+
 import pytest
 
 from gtunnel.net.errors import ResolveError, WaitTimeoutError
@@ -13,7 +15,11 @@ def greeting() -> Lines:
     return (yield from receive_line("toy", b"HI", "no hello")) + b"\n"
 
 
-TOY = Dialect("toy", b"bye\n", greeting, lambda line: Answer(b"ok\n", starts=line == b"tls", leaves=line == b"end"))
+def answer(line: bytes) -> Answer:
+    return Answer(b"ok\n", starts=line == b"tls", leaves=line == b"end")
+
+
+TOY = Dialect("toy", b"bye\n", greeting, answer, re.compile(b"tls"))
 
 
 def test_the_greeting_may_be_another_one_for_the_client() -> None:
