@@ -107,7 +107,7 @@ def test_a_terminal_of_ours_has_job_control(gtunnel: Tunnels, pki: Pki, free_por
         f"[vpn]\naccept = 127.0.0.1:{port}\nexec = /bin/sh\nexecArgs = sh -i\npty = yes\ncert = {pki.server.pem}\n"
     )
     with connect(port, client_context(str(pki.ca))) as peer:
-        peer.send(b"PS1=; sleep 100 & jobs; kill %1; echo re''ady\n")
+        peer.send(b"PS1=; sleep 1 & jobs; wait; echo re''ady\n")
         said = read_until(peer, b"ready\n")
         assert b"Running" in said
         assert b"job control" not in said

@@ -50,7 +50,9 @@ def socat_pipes(directory: Path, argv: Sequence[str], port: int) -> Daemon:
 
 def _socat(directory: Path, argv: Sequence[str], port: int, options: str) -> Daemon:
     listen = f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork"
-    return _ready(Daemon([needs.program("socat"), listen, f"EXEC:{_program(directory, argv)}{options}"]), port)
+    # -t: how long it goes on after one direction has ended, half a second if nobody says so.
+    command = [needs.program("socat"), "-t", "5", listen, f"EXEC:{_program(directory, argv)}{options}"]
+    return _ready(Daemon(command), port)
 
 
 def _ready(daemon: Daemon, port: int) -> Daemon:
