@@ -29,9 +29,10 @@ from gtunnel.net.plumbing import Plumbing
 from gtunnel.net.transparency import Accepted
 from gtunnel.net.wrappers import Wrappers
 from gtunnel.tls.site import Site
-from gtunnel.tunnel.connection import Connection, Workplace, client_address
+from gtunnel.tunnel.connection import Connection, client_address
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.tunnel.workplace import Workplace
 
 STANDARD_ERROR: Final = 2
 _ENDINGS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)

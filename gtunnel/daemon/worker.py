@@ -27,10 +27,10 @@ from gtunnel.net.limits import DESCRIPTORS_PER_CONNECTION, DESCRIPTORS_WITH_PROG
 from gtunnel.net.wrappers import Wrappers
 from gtunnel.tunnel.acceptor import Acceptor
 from gtunnel.tunnel.census import Register
-from gtunnel.tunnel.connection import Workplace
 from gtunnel.tunnel.programclients import ProgramClients
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.stapler import Stapler
+from gtunnel.tunnel.workplace import Workplace
 
 # Loaded by name at first use otherwise: the codec of host names, the event loop, the pool that looks names up.
 PRELOADED: Final = (encodings.idna, gevent.config.loop, gevent.threadpool)

@@ -18,8 +18,9 @@ from gtunnel.events import Level, Log
 from gtunnel.net.errors import errno_text
 from gtunnel.net.listen import ListeningSocket
 from gtunnel.net.transparency import Accepted
-from gtunnel.tunnel.connection import Connection, Workplace, client_address
+from gtunnel.tunnel.connection import Connection, client_address
 from gtunnel.tunnel.service import Service
+from gtunnel.tunnel.workplace import Workplace
 
 # Others get their turn after so many; a burst that was waiting is still taken in few turns.
 BURST: Final = 16

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import gevent
 
 from gtunnel.events import Level
-from gtunnel.tunnel.connection import Connection, Workplace
+from gtunnel.tunnel.connection import Connection
 from gtunnel.tunnel.service import Service
+from gtunnel.tunnel.workplace import Workplace
 
 
 class ProgramClients:

@@ -14,9 +14,9 @@ from gtunnel.events import SilentLog
 from gtunnel.net.listen import ListeningSocket, listen
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tunnel.acceptor import BURST, Acceptor
-from gtunnel.tunnel.connection import Workplace
 from gtunnel.tunnel.service import Service, compile_service
 from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.tunnel.workplace import Workplace
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service
 from tests.support.certificates import Pki

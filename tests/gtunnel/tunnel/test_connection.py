@@ -12,9 +12,10 @@ from gtunnel.conf.settings import ServiceSettings
 from gtunnel.events import Level
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.transparency import Accepted
-from gtunnel.tunnel.connection import Connection, Workplace, client_address
+from gtunnel.tunnel.connection import Connection, client_address
 from gtunnel.tunnel.service import compile_service
 from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.tunnel.workplace import Workplace
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service
 from tests.support import servers, tls
@@ -89,7 +90,7 @@ def test_a_bug_is_logged_with_its_traceback_and_ends_only_its_connection(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("gtunnel.tunnel.connection.dial", broken)
+    monkeypatch.setattr("gtunnel.tunnel.sides.dial", broken)
     log = ListLog(Level.ERR)
     serve(service("client = yes\naccept = 1\nconnect = 2"), pair[0], log)
     assert log.texts[0] == "INTERNAL ERROR: Traceback (most recent call last):"

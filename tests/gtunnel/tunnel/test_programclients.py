@@ -7,10 +7,10 @@ import gevent
 import pytest
 
 from gtunnel.net.loops import LoopGuard
-from gtunnel.tunnel.connection import Workplace
 from gtunnel.tunnel.programclients import ProgramClients
 from gtunnel.tunnel.service import Service, compile_service
 from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.tunnel.workplace import Workplace
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service
 from tests.support import tls
