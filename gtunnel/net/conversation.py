@@ -94,4 +94,5 @@ class Conversation:
     def _tell(self, direction: str, message: bytes, *, secret: bool, log: Log) -> None:
         if log.threshold >= Level.DEBUG:
             text = "(secret)" if secret else message[:_SHOWN_BYTES].decode("latin-1").rstrip("\r\n")
-            log.write(Level.DEBUG, f" {direction} {text}")
+            for line in text.split("\r\n"):
+                log.write(Level.DEBUG, f" {direction} {line}")

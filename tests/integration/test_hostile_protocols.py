@@ -176,7 +176,8 @@ class Stage:
     """A tunnel with a service for each protocol and mode, and a target that says what it is told to."""
 
     tunnel: Daemon
-    ports: dict[tuple[str, bool], int]
+    # By protocol, whether in client mode, and whether it waits long.
+    ports: dict[tuple[str, bool, bool], int]
     says: bytes = b""
     closes: bool = False
     until: bytes = b""
@@ -194,7 +195,7 @@ class Stage:
                         break
         self.ended.set()
 
-    def play(self, key: tuple[str, bool], client: bytes, target: bytes, closes: str = "") -> bytes:
+    def play(self, key: tuple[str, bool, bool], client: bytes, target: bytes, closes: str = "") -> bytes:
         """One connection: what each side says, and which one closes then. Gives what the client hears up to the end."""
         self.says, self.closes = target, closes == "target"
         self.heard.clear()
@@ -216,17 +217,17 @@ def stage(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]
     """One tunnel for all cases: they must not harm each other either."""
     directory: Path = tmp_path_factory.mktemp("hostile")
     tunnels = Tunnels("gtunnel", directory)
-    ports = {key: free_port() for key in LIVES}
+    ports = {(*key, patient): free_port() for key in LIVES for patient in (True, False)}
     stages: list[Stage] = []
 
     def serve(connection: socket.socket) -> None:
         stages[0].serve(connection)
 
     with Server(serve) as target:
-        conf = "TIMEOUTbusy = 1\nlogId = sequential\n"
-        for (protocol, client_mode), port in ports.items():
+        conf = ""
+        for (protocol, client_mode, patient), port in ports.items():
             conf += (
-                f"[{protocol}-{'client' if client_mode else 'server'}]\naccept = 127.0.0.1:{port}\n"
+                f"[{protocol}-{port}]\nTIMEOUTbusy = {60 if patient else 1}\naccept = 127.0.0.1:{port}\n"
                 f"connect = {target.endpoint}\nprotocol = {protocol}\n"
             )
             conf += MORE.get((protocol, client_mode), "")
@@ -241,8 +242,8 @@ def stage(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_who_does_not_speak_the_protocol_is_told_of_and_the_next_is_served(stage: Stage, case: Case) -> None:
-    key = (case.protocol, case.client_mode)
-    life = LIVES[key]
+    life = LIVES[case.protocol, case.client_mode]
+    key = (case.protocol, case.client_mode, SILENCE not in case.expected)
     expected = case.expected.split("|")
     before = len(stage.tunnel.output)
     client = case.says if case.hostile == "client" else b""
@@ -268,7 +269,7 @@ def _wait_for_end(tunnel: Daemon, before: int) -> list[str]:
     raise AssertionError(f"the connection did not end:\n{tunnel.output[before:]}")
 
 
-def _is_alive(stage: Stage, key: tuple[str, bool], life: Life) -> None:
+def _is_alive(stage: Stage, key: tuple[str, bool, bool], life: Life) -> None:
     """An ordinary peer is understood, up to where TLS would start; then it leaves."""
     before = len(stage.tunnel.output)
     stage.until = life.target_hears

@@ -71,6 +71,11 @@ def test_what_may_be_a_password_is_not_shown(talk: Talk) -> None:
     assert talk.log.texts == [" <- PASS ...", " <- STLS", " <-  ..."]
 
 
+def test_each_line_of_a_reply_is_a_line_of_the_log(talk: Talk) -> None:
+    talk.send(b"250-mail\r\n250 STARTTLS\r\n")
+    assert talk.log.texts == [" -> 250-mail", " -> 250 STARTTLS"]
+
+
 def test_a_glance_takes_nothing_and_does_not_wait(talk: Talk) -> None:
     assert talk.glance() == b""
     talk.far.sendall(b"one\ntwo")
