@@ -6,6 +6,7 @@ where standard output is something else, what goes back is written there.
 inetd(8) makes standard error the connection as well, so the log goes there only where it is something else.
 """
 
+import gc
 import os
 import signal
 import socket
@@ -57,6 +58,8 @@ def run(configuration: Configuration, log: StartupLog) -> int:
         return complain(log, error)
     log.replay(JournalLog(journal, configuration.log.level))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    gc.freeze()
+    gc.enable()
     workplace = Workplace(sequence=SharedCounter(), wrappers=wrappers)
     entrance = _Entrance(null)
     served = gevent.spawn(_serve, service, entrance, workplace)

@@ -3,6 +3,7 @@
 Nothing here loads more than it takes to know that: in inetd mode every connection is a start.
 """
 
+import gc
 from collections.abc import Callable
 
 from gtunnel.conf.errors import ConfigError, Problem
@@ -16,6 +17,7 @@ from gtunnel.tls import features
 
 def run(load: Callable[[], Configuration], source: str) -> int:
     """Run what a configuration says to its end; returns the exit status. `source` names it in the log."""
+    gc.disable()  # until there is nothing more to load
     log = StartupLog()
     banner(log)
 
@@ -33,6 +35,7 @@ def run(load: Callable[[], Configuration], source: str) -> int:
         return inetd.run(configuration, log)
     from gtunnel.daemon import startup
 
+    gc.enable()
     return startup.run(configuration, again, log)
 
 

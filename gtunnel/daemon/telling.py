@@ -5,7 +5,6 @@ import stat
 import sys
 import syslog
 from collections.abc import Callable
-from platform import machine
 
 from gtunnel.conf.advice import warnings
 from gtunnel.conf.errors import ConfigError
@@ -19,7 +18,7 @@ from gtunnel.version import VERSION
 
 def banner(log: Log) -> None:
     """Say what is starting."""
-    log.write(Level.NOTICE, f"gtunnel {VERSION} on {machine()}-{sys.platform} platform")
+    log.write(Level.NOTICE, f"gtunnel {VERSION} on {os.uname().machine}-{sys.platform} platform")
     log.write(Level.NOTICE, f"Running  with {features.library_version()} ({features.built_with()})")
 
 

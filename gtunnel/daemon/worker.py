@@ -6,6 +6,7 @@ and what Python or gevent would load at first use is named here, because in a ch
 
 import encodings.idna
 import gc
+import http.client
 import signal
 import socket
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from gtunnel.daemon.channel import Word
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.log import Journal, LogFileError
 from gtunnel.events import Level, Log
-from gtunnel.net import libwrap
+from gtunnel.net import libwrap, redisstore
 from gtunnel.net.errors import errno_text
 from gtunnel.net.limits import DESCRIPTORS_PER_CONNECTION, DESCRIPTORS_WITH_PROGRAM, connections_within
 from gtunnel.net.wrappers import Wrappers
@@ -32,8 +33,9 @@ from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.stapler import Stapler
 from gtunnel.tunnel.workplace import Workplace
 
-# Loaded by name at first use otherwise: the codec of host names, the event loop, the pool that looks names up.
-PRELOADED: Final = (encodings.idna, gevent.config.loop, gevent.threadpool)
+# Loaded at first use otherwise, by name or to spare inetd mode that: the codec of host names, the event loop, the pool
+# that looks names up, and what talks to OCSP responders and redis.
+PRELOADED: Final = (encodings.idna, gevent.config.loop, gevent.threadpool, http.client, redisstore)
 
 # What programs have for ending when the worker does, which is less than the worker has (`crew.STOP_SECONDS`).
 PROGRAMS_SECONDS: Final = 2.0

@@ -3,7 +3,6 @@
 Nothing here ends by itself: whoever calls it sets the deadline (`gevent.Timeout`).
 """
 
-import http.client
 from contextlib import closing
 
 from gevent import socket
@@ -26,6 +25,9 @@ def post(url: HttpUrl, body: bytes, mark: int) -> bytes:
 
     Redirects are not followed: they could lead anywhere, and no responder needs them.
     """
+    # Not at the top: in inetd mode each connection would wait for loading it (`daemon.worker` does so at once).
+    import http.client
+
     with closing(_connect(url, mark)) as sock:
         connection = http.client.HTTPConnection(url.endpoint.host, url.endpoint.port)
         connection.auto_open = 0

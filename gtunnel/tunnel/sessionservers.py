@@ -5,7 +5,6 @@ Clients of such servers use gevent, so they are made here and not with the servi
 
 from gtunnel.address import HostPort
 from gtunnel.conf.settings import SessionServer, SessionServerKind
-from gtunnel.net.redisstore import RedisStore
 from gtunnel.net.sessiond import Sessiond
 from gtunnel.tunnel.resumption import ServerResumption, SessionStore
 from gtunnel.tunnel.service import Service
@@ -39,4 +38,7 @@ def _store(service: Service) -> SessionStore | None:
 def _client(server: SessionServer, service: Service) -> SessionStore:
     if server.kind is SessionServerKind.SESSIOND:
         return Sessiond(HostPort(server.host, server.port), service.outgoing.mark)
+    # Not at the top: in inetd mode each connection would wait for loading it (`daemon.worker` does so at once).
+    from gtunnel.net.redisstore import RedisStore
+
     return RedisStore(server, service.tls.sessions.good_for[:_SPACE_BYTES])

@@ -13,7 +13,7 @@ import sys
 from gtunnel.conf.load import parse_text
 from gtunnel.daemon import start
 start.run(lambda: parse_text("client = yes\\nconnect = 127.0.0.1:1\\nsyslog = no\\n"), "test")
-for name in ("gtunnel.daemon.supervisor", "gtunnel.daemon.crew", "argparse", "pyroute2", "gtunnel.demo"):
+for name in ("gtunnel.daemon.supervisor", "gtunnel.daemon.crew", "argparse", "pyroute2", "gtunnel.demo", "http.client"):
     assert name not in sys.modules, name
 """
 
@@ -36,3 +36,17 @@ def test_a_daemon_does_not_become_a_connection(gtunnel: Tunnels, free_port: Call
     daemon.process.send_signal(signal.SIGHUP)
     daemon.wait_for("there is no [section], so no service would be left")
     assert daemon.process.poll() is None
+
+
+FORGOTTEN = """
+import gc, sys
+from gtunnel.conf.load import parse_text
+from gtunnel.daemon import start, startup
+startup.run = lambda *_: int(not gc.isenabled())
+text = "[c]\\nclient = yes\\naccept = 1\\nconnect = 2\\n"
+sys.exit(start.run(lambda: parse_text(text), "test"))
+"""
+
+
+def test_a_daemon_collects_its_garbage() -> None:
+    subprocess.run([sys.executable, "-c", FORGOTTEN], check=True, env=GTUNNEL_ENVIRONMENT)
