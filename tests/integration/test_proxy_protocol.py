@@ -1,15 +1,19 @@
 """The PROXY protocol with HAProxy, nginx and stunnel4: as those who send it, and as those who get it."""
 
+import contextlib
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from gtunnel.wire.crc32c import crc32c
-from tests.support import peers, tls
+from netsetup.lab import Lab
+from tests.support import needs, peers, tls
 from tests.support.certificates import Pki
+from tests.support.daemon import Daemon
 from tests.support.servers import Seen, Server, sink
 from tests.support.tunnels import Tunnels
 
@@ -218,3 +222,40 @@ def test_a_port_check_leaves_no_error(gtunnel: Tunnels, pki: Pki, echo: Server, 
     socket.create_connection(("127.0.0.1", port), timeout=10).close()
     daemon.wait_for("The client left without a word")
     assert "LOG3" not in daemon.output
+
+
+def test_limits_and_programs_know_the_client_that_the_header_names(
+    gtunnel: Tunnels, pki: Pki, free_port: Ports, tmp_path: Path
+) -> None:
+    port, program = free_port(), tmp_path / "who"
+    program.write_text('#!/bin/sh\necho "$REMOTE_HOST $REMOTE_PORT"\nread line\n')
+    program.chmod(0o755)
+    daemon = gtunnel(
+        f"[s]\naccept = {port}\ncert = {pki.server.pem}\nacceptProxy = 127.0.0.1\nmaxConnectionsPerIP = 1\n"
+        f"exec = {program}\n"
+    )
+    with contextlib.ExitStack() as stack:
+        for number in (1, 2):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            connection.sendall(f"PROXY TCP4 192.0.2.{number} 198.51.100.1 1024 443\r\n".encode())
+            peer = stack.enter_context(tls.TlsPeer(connection, tls.client_context(), server_hostname="localhost"))
+            said = f"192.0.2.{number} 1024\n".encode()
+            assert peer.receive_exactly(len(said)) == said
+        with pytest.raises(REFUSED):
+            say(port, first=b"PROXY TCP4 192.0.2.1 198.51.100.1 1025 443\r\n")
+        daemon.wait_for("too many connections from 192.0.2.1")
+
+
+@pytest.mark.root
+def test_the_target_is_told_the_original_destination(
+    lab: Lab, gtunnel: Tunnels, in_lab: Callable[..., Daemon], pki: Pki
+) -> None:
+    """stunnel names the address that the firewall redirected to: docs/differences.md."""
+    target = in_lab("server", [needs.program("ncat"), "-l", "198.51.100.2", "443"])
+    conf = f"[s]\naccept = 1443\ntransparent = destination\nprotocol = proxy\ncert = {pki.server.pem}\n"
+    gtunnel(conf, launch=partial(lab.popen, "gateway"))
+    rule = "-t nat -A PREROUTING -i to-client -p tcp --dport 443 -j REDIRECT --to-ports 1443"
+    lab.run("gateway", ["iptables-legacy", *rule.split()], check=True)
+    argv = [needs.program("openssl"), "s_client", "-quiet", "-connect", "198.51.100.2:443"]
+    in_lab("client", argv)
+    target.wait_for("PROXY TCP4 192.0.2.2 198.51.100.2 ")
