@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Final
 
@@ -46,13 +46,20 @@ class Rendezvous:
         """Where the peer has to connect to."""
         return from_sockaddr(self._sock.getsockname())
 
-    def meet(self, hosts: Iterable[str], seconds: float) -> tuple[PlainLeg, SocketAddress]:
-        """Wait for a peer with one of these addresses; others are turned away. Raises `PeerMissingError`."""
+    def meet(
+        self, hosts: Iterable[str], seconds: float, watch_client: Callable[[], None]
+    ) -> tuple[PlainLeg, SocketAddress]:
+        """Wait for a peer with one of these addresses; others are turned away.
+
+        `watch_client` is called before each wait, and raises if the client has left meanwhile. Raises
+        `PeerMissingError`, and what it does.
+        """
         expected, deadline = frozenset(hosts), monotonic() + seconds
         address = self.address
         try:
             while (left := deadline - monotonic()) > 0:
                 self._watch.want(READ)
+                watch_client()
                 if not self._wakeup.wait(left):
                     break
                 try:

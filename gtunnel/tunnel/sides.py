@@ -1,6 +1,7 @@
 """Both sides of one connection: its legs, what is said with them before the relay, and how the far one comes about."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from gtunnel.address import SocketAddress, from_sockaddr
 from gtunnel.conf.settings import ServiceSettings
@@ -101,8 +102,14 @@ class Sides:
             self.datagrams = DatagramRelay(step.host, client, step.admit, self._wakeup)
             self.scene.bound = self.datagrams.address
         elif isinstance(step, Meet) and self._rendezvous is not None:
-            self.far, self.scene.peer = self._rendezvous.meet(step.hosts, service.settings.timeouts.busy)
+            seconds, watch = service.settings.timeouts.busy, partial(self._watch_client, service.settings)
+            self.far, self.scene.peer = self._rendezvous.meet(step.hosts, seconds, watch)
             log.write(Level.NOTICE, f"Service [{service.name}] was connected by {self.scene.peer}")
+
+    def _watch_client(self, settings: ServiceSettings) -> None:
+        """Be woken if the client says something, or leaves: then raise."""
+        leg, talk = self._leg(Side.CLIENT), self._talk(Side.CLIENT, settings)
+        leg.want(receive=not talk.glance(leg), send=False)
 
     def send(self, settings: ServiceSettings, step: Send, log: Log) -> None:
         """Say something. Raises `GtunnelError`."""

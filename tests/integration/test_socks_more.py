@@ -1,5 +1,6 @@
 """SOCKS beyond CONNECT: connections and datagrams from outside, addresses of names; and dante's server as our peer."""
 
+import contextlib
 import ipaddress
 import socket
 import struct
@@ -66,6 +67,27 @@ def test_a_server_connects_back(proxy: Callable[[], tls.TlsPeer]) -> None:
             assert expected.recv(3) == b"bye"
         with pytest.raises(OSError, match="refused"):
             socket.create_connection((host, port), timeout=10)
+
+
+def test_nobody_is_waited_for_when_the_client_has_left(proxy: Callable[[], tls.TlsPeer]) -> None:
+    with proxy() as peer:
+        peer.send(b"\x05\x02\x00\x01" + bytes((127, 0, 0, 2)) + b"\x00\x00")
+        _, host, port = answer(peer)
+        peer.close_notify()
+        with contextlib.suppress(OSError, tls.TruncatedError):
+            peer.receive_all()
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection((host, port), timeout=10, source_address=("127.0.0.2", 0))
+
+
+def test_what_a_client_says_meanwhile_is_for_the_peer(proxy: Callable[[], tls.TlsPeer]) -> None:
+    with proxy() as peer:
+        peer.send(b"\x05\x02\x00\x01" + bytes((127, 0, 0, 2)) + b"\x00\x00" + b"early ")
+        _, host, port = answer(peer)
+        peer.send(b"late")
+        with socket.create_connection((host, port), timeout=10, source_address=("127.0.0.2", 0)) as expected:
+            assert answer(peer)[0] == 0
+            assert expected.makefile("rb").read(10) == b"early late"
 
 
 def test_nobody_waits_for_who_must_not_come(proxy: Callable[[], tls.TlsPeer]) -> None:
