@@ -1,6 +1,7 @@
 """Who may use a SOCKS server (option socksUsers): a file of `USER:PASSWORD` lines, the passwords as such or hashed."""
 
 import hmac
+import os
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,6 +9,7 @@ from gtunnel.wire import sha512crypt
 
 # RFC 1929: one byte says how long each is.
 MAX_BYTES: Final = 255
+_HASHED: Final = b"$6$"
 # A hash that nothing is the password of: a user that is not there costs the time of one that is.
 _NOBODY: Final = b"$6$nobodyisthere000$" + b"." * 86
 
@@ -22,10 +24,16 @@ class Users:
 
     secrets: dict[bytes, bytes] = field(repr=False)
 
+    @property
+    def stranger(self) -> bytes:
+        """What the password of a user that is not there is compared with: never equal, and as costly as the others."""
+        hashed = any(secret.startswith(_HASHED) for secret in self.secrets.values())
+        return _NOBODY if hashed else os.urandom(MAX_BYTES)
+
     def accept(self, name: bytes, password: bytes) -> bool:
         """Whether it is one of them, with its password. Takes milliseconds with hashes; call it in a thread."""
-        stored = self.secrets.get(name, _NOBODY)
-        if stored.startswith(b"$6$"):
+        stored = self.secrets.get(name, self.stranger)
+        if stored.startswith(_HASHED):
             return sha512crypt.verify(password, stored)
         return hmac.compare_digest(password, stored)
 

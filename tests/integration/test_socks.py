@@ -196,3 +196,25 @@ def test_clients_that_stop_in_the_middle(
             peer.receive_all()
     daemon.wait_for("Connection reset")
     assert ("Unexpected socket close" if leaves else "TIMEOUTbusy exceeded") in daemon.output
+
+
+def test_clients_that_do_not_convince_reach_the_page_that_says_why_and_nothing_else(
+    gtunnel: Tunnels, pki: Pki, server: Callable[..., Server], free_port: Ports
+) -> None:
+    """`redirect`: what they ask for is not even read."""
+    port, target, elsewhere = free_port(), server(web), server(web)
+    gtunnel(outer(port, pki, f"{HERE}CAfile = {pki.ca}\nverifyChain = yes\nredirect = {elsewhere.endpoint}\n"))
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        peer = tls.TlsPeer(connection, tls.client_context(), server_hostname="localhost")
+        peer.send(b"\x04\x01" + target.port.to_bytes(2, "big") + bytes((127, 0, 0, 1)) + b"\0")
+        assert peer.receive_exactly(8) == b"HTTP/1.0"
+    assert len(elsewhere.peers) == 1
+    assert not target.peers
+
+
+def test_a_file_of_users_that_is_none_is_told_at_its_line(gtunnel: Tunnels, pki: Pki, tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text("me hunter2\n")
+    said = gtunnel.refuse(outer(1080, pki, f"socksUsers = {users}\n"))
+    assert f'"socksUsers = {users}": Service [socks_server]: {users} line 1: Not in user:password format' in said
+    assert "me hunter2" not in said

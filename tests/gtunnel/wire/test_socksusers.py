@@ -17,6 +17,12 @@ def test_passwords_stand_there_as_such_or_hashed() -> None:
     assert b"se:cret" not in repr(users).encode()
 
 
+@pytest.mark.parametrize("content", [b"anne:x", b"anne:" + STORED])
+def test_a_user_that_is_not_there_has_no_password(content: bytes) -> None:
+    users = socksusers.parse(content)
+    assert not any(users.accept(b"bert", password) for password in (b"", b"x", PASSWORD, users.stranger))
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"# nobody\n", b"x", b":x", b"x:", b"a:1\na:2", b"a:$1$salt$hash", b"a" * 256 + b":x", b"a:" + b"x" * 256],
