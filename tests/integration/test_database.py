@@ -67,6 +67,18 @@ def test_a_client_needs_no_tls_for_a_server_that_demands_it(
     assert "server does not support SSL" in psql(*where, "sslmode=require").stderr
 
 
+def test_a_query_is_interrupted_through_a_client(
+    gtunnel: Tunnels, tls_database: Database, pki: Pki, free_port: Callable[[], int]
+) -> None:
+    port = free_port()
+    gtunnel(
+        f"[db]\nclient = yes\naccept = 127.0.0.1:{port}\nconnect = 127.0.0.1:{tls_database.port}\nprotocol = pgsql\n"
+        f"CAfile = {pki.ca}\nverifyChain = yes\n"
+    )
+    said = database.interrupted_psql(tls_database, "host=127.0.0.1", f"port={port}")
+    assert "canceling statement due to user request" in said
+
+
 def test_a_client_of_a_server_without_tls_hears_why(
     gtunnel: Tunnels, plain_database: Database, free_port: Callable[[], int]
 ) -> None:

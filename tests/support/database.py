@@ -1,6 +1,7 @@
 """Debian's PostgreSQL, with a data directory of its own. Root only: it refuses to be root."""
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,8 @@ def postgresql(identity: Identity | None = None, *, rules: str = "") -> Iterator
     with public_directory(OWNER) as place:
         data = place / "data"
         _run("initdb", "-D", data, "-U", OWNER, "-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8")
-        options = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": place, "fsync": "off"}
+        options: dict[str, object] = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": place}
+        options |= {"fsync": "off", "log_statement": "all"}
         rule = "host all all 127.0.0.1/32 scram-sha-256"
         if identity is not None:
             pem = copy_for(identity.pem, data / "server.pem", OWNER)
@@ -57,9 +59,21 @@ def postgresql(identity: Identity | None = None, *, rules: str = "") -> Iterator
 
 def psql(*conninfo: str, sql: str = "select 6 * 7") -> "subprocess.CompletedProcess[str]":
     """Ask a server as `USER`; `conninfo` are libpq's keywords."""
+    return subprocess.run(_psql(conninfo, sql), capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+def interrupted_psql(database: Database, *conninfo: str) -> str:
+    """Have a query run for a minute, and interrupt it as Ctrl-C does. Gives what psql says to that."""
+    with Daemon(_psql(conninfo, "select pg_sleep(60)")) as client:
+        database.daemon.wait_for("statement: select pg_sleep(60)")
+        client.send(signal.SIGINT)
+        client.wait()
+        return client.output
+
+
+def _psql(conninfo: tuple[str, ...], sql: str) -> list[str]:
     words = " ".join((*conninfo, f"user={USER} password={PASSWORD} dbname=postgres connect_timeout=10"))
-    argv = [needs.program("psql"), "-X", "-A", "-t", "-c", sql, words]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return [needs.program("psql"), "-X", "-A", "-t", "-c", sql, words]
 
 
 def _run(program: str, *arguments: str | Path) -> None:
