@@ -47,7 +47,7 @@ def test_readers_of_pages_find_nothing_wrong(page: Path, program: list[str]) -> 
 
 
 def test_the_examples_are_found() -> None:
-    assert len([example for example in EXAMPLES if example.strip()]) == 9
+    assert len([example for example in EXAMPLES if example.strip()]) == 10
 
 
 @pytest.mark.parametrize("example", [example for example in EXAMPLES if example.strip()])
