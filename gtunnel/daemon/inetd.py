@@ -52,7 +52,6 @@ def run(configuration: Configuration, log: StartupLog) -> int:
         generations.prepare_library(configuration, log)
         (service,) = generations.compile_services(configuration, LoopGuard(), journal, log, site)
         log.write(Level.NOTICE, "Configuration successful")
-        wrappers = _wrappers(service)
         _settle(configuration, identity, journal, aloud=aloud)
     except GtunnelError as error:
         return complain(log, error)
@@ -60,8 +59,10 @@ def run(configuration: Configuration, log: StartupLog) -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     gc.freeze()
     gc.enable()
-    workplace = Workplace(sequence=SharedCounter(), wrappers=wrappers)
     entrance = _Entrance(null)
+    # Who is asked is a process of its own: forked while there is no loop, and without the connection.
+    workplace = Workplace(sequence=SharedCounter(), wrappers=_wrappers(service))
+    entrance.open()
     served = gevent.spawn(_serve, service, entrance, workplace)
     watchers = [get_hub().loop.signal(number) for number in _ENDINGS]
     for watcher in watchers:
@@ -82,18 +83,22 @@ class _Entrance:
 
     def __init__(self, null: int) -> None:
         self._plumbing: Plumbing | None = None
-        replaced = [0, 1, STANDARD_ERROR] if error_is_connection() else [0, 1]
-        incoming, outgoing = os.dup(0), os.dup(1)
-        if stat.S_ISSOCK(os.fstat(0).st_mode) and os.path.sameopenfile(0, 1):
+        self._is_socket = stat.S_ISSOCK(os.fstat(0).st_mode) and os.path.sameopenfile(0, 1)
+        self._descriptors = os.dup(0), os.dup(1)
+        for number in (0, 1, STANDARD_ERROR) if error_is_connection() else (0, 1):
+            os.dup2(null, number)
+        os.close(null)
+
+    def open(self) -> None:
+        """Make it a socket, whatever it is."""
+        incoming, outgoing = self._descriptors
+        if self._is_socket:
             os.close(outgoing)
             self.sock = socket.socket(fileno=incoming)
             self.sock.setblocking(False)
         else:
             self._plumbing = Plumbing(incoming, outgoing)
             self.sock = self._plumbing.sock
-        for number in replaced:
-            os.dup2(null, number)
-        os.close(null)
 
     def accepted(self) -> Accepted:
         """The connection, as an acceptor would have it."""
