@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from gtunnel.errors import AddressError
 
 MAX_PORT = 65535
+# sin6_scope_id has 32 bits.
+MAX_SCOPE = 2**32 - 1
 # sun_path is 108 bytes and wants a terminating NUL (unix(7)).
 MAX_UNIX_PATH = 107
 HTTP_PORT = 80
@@ -157,8 +159,10 @@ def numeric(host: str, port: int) -> SocketAddress | None:
     if not zone:
         return SocketAddress(literal, port)
     try:
-        scope = int(zone) if zone.isdigit() else socket.if_nametoindex(zone)
-    except OSError:
+        scope = int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+    except (OSError, ValueError):
+        return None
+    if scope > MAX_SCOPE:
         return None
     return SocketAddress(literal, port, scope)
 

@@ -10,7 +10,7 @@ from gtunnel.conf import options_proxy as proxy
 from gtunnel.conf import options_service as service
 from gtunnel.conf import options_socks as socks
 from gtunnel.conf.errors import Problem
-from gtunnel.conf.parsers import alternatives
+from gtunnel.conf.parsers import MAX_HOST, alternatives
 from gtunnel.conf.settings import Protocol
 from gtunnel.errors import AddressError
 
@@ -58,8 +58,10 @@ def _destination_problem(text: str) -> str:
         return "port 0 cannot be connected to"
     if target.literal is None:
         try:
-            target.host.encode("idna")
+            fits = len(target.host.encode("idna")) <= MAX_HOST
         except UnicodeError:
+            fits = False
+        if not fits:
             return f"{target.host!r} is not a host name"
     return ""
 

@@ -128,7 +128,8 @@ class DatagramRelay:
             found = resolver.lookup(target) if literal is None else (from_sockaddr(literal.sockaddr),)
             address = self._admit(target, tuple(one for one in found if isinstance(one, SocketAddress)))[0]
         except GtunnelError as error:
-            log.write(Level.ERR, str(error))
+            # Not as an error: a client could fill the log with a datagram for each line.
+            log.write(Level.INFO, str(error))
             address = None
         self._names[target] = address
         if len(self._names) > MAX_NAMES:

@@ -176,3 +176,8 @@ def test_any_text_is_a_url_or_refused(text: str) -> None:
         url = parse_http_url(text)
         assert url.endpoint.host
         assert "\n" not in url.target + url.authority
+
+
+@pytest.mark.parametrize("zone", ["4294967296", "9" * 200, "no-such-interface", "a\0b", "\u00b2", "-1"])
+def test_a_zone_that_is_none_makes_no_address(zone: str) -> None:
+    assert numeric(f"fe80::1%{zone}", 80) is None

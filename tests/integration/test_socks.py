@@ -218,3 +218,21 @@ def test_a_file_of_users_that_is_none_is_told_at_its_line(gtunnel: Tunnels, pki:
     said = gtunnel.refuse(outer(1080, pki, f"socksUsers = {users}\n"))
     assert f'"socksUsers = {users}": Service [socks_server]: {users} line 1: Not in user:password format' in said
     assert "me hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    "name", ["127.1", "0x7f.1", "2130706433", "localhost.", "::ffff:127.0.0.1", "0", "fe80::1%99999999999", "a..b", "%"]
+)
+def test_odd_names_lead_nowhere(
+    gtunnel: Tunnels, pki: Pki, free_port: Ports, server: Callable[..., Server], name: str
+) -> None:
+    port, target = free_port(), server(web)
+    daemon = gtunnel(outer(port, pki))
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        peer = tls.TlsPeer(connection, tls.client_context(), server_hostname="localhost")
+        host = bytes((len(name),)) + name.encode()
+        peer.send(b"\x05\x01\x00\x05\x01\x00\x03" + host + target.port.to_bytes(2, "big"))
+        assert peer.receive_all()[2:4] in {b"\x05\x02", b"\x05\x04"}
+    daemon.wait_for("Connection reset")
+    assert daemon.output.count("LOG3[0]") == 1
+    assert not target.peers

@@ -11,7 +11,9 @@ def test_protocol_host_is_a_destination_for_who_is_told_one() -> None:
     assert client("protocol = smtp", "protocolHost = me").protocol.destination is None
 
 
-@pytest.mark.parametrize("host", ["example.org", "example.org:0", ":443", "/run/socket", "a b:443", "a..b:443"])
+@pytest.mark.parametrize(
+    "host", ["example.org", "example.org:0", ":443", "/run/socket", "a b:443", "a..b:443", "a." * 150 + "b:443"]
+)
 def test_what_is_no_destination_is_refused(host: str) -> None:
     (reason,) = reasons(CLIENT + f"protocol = socks\nprotocolHost = {host}")
     assert reason.endswith("(HOST:PORT is needed)")
