@@ -127,6 +127,8 @@ class Program:
             return
         self._held = None
         held.close()
+        if self not in self._home.running:
+            self._disarm()
 
     def _later(self, seconds: float, action: Any) -> None:
         self._disarm()
