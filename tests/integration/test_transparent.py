@@ -285,3 +285,16 @@ def test_source_without_rights_is_refused_at_the_start(gtunnel: Tunnels, pki: Pk
     conf = f"[x]\naccept = 127.0.0.1:0\nconnect = 1\ncert = {pki.server.pem}\ntransparent = source\n"
     output = gtunnel.refuse(conf, preamble=f"setuid = nobody\n{PREAMBLE}")
     assert "transparent = source needs root, so setuid must not be set" in output
+
+
+@FAMILIES
+def test_the_client_that_a_load_balancer_names_is_the_one_that_the_server_sees(site: Site, family: int) -> None:
+    """`acceptProxy` with `transparent = source`: the lab's client is the load balancer, for a neighbour of its own."""
+    server = site.serve("server", SERVER[family])
+    neighbour = {4: "192.0.2.77", 6: "2001:db8:1::77"}[family]
+    proxied = f"connect = {SERVER[family]}:{PORT}\ntransparent = source\nacceptProxy = {CLIENT[family]}\n"
+    site.gateway(service(accept_on(INGRESS[family]) + proxied))
+    header = f"PROXY TCP{family} {neighbour} {INGRESS[family]} 1024 443\\r\\n"
+    target = f"[{INGRESS[6]}]" if family == 6 else INGRESS[4]
+    site.sh("client", f"printf '{header}hello' | timeout 5 socat -t 2 - TCP:{target}:{LISTEN}")
+    server.wait_for(f'"peer": ["{neighbour}"')
