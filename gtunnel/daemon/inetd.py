@@ -7,6 +7,7 @@ inetd(8) makes standard error the connection as well, so the log goes there only
 """
 
 import gc
+import importlib
 import os
 import signal
 import socket
@@ -123,6 +124,8 @@ def _settle(configuration: Configuration, identity: privileges.Identity, journal
     process = configuration.process
     connect_syslog(configuration.output, configuration.log)
     if process.chroot is not None:
+        # All that is loaded at first use, as for a worker: it could not be found inside.
+        importlib.import_module("gtunnel.daemon.worker")
         privileges.enter_root(process.chroot)
     opened = open_journal(configuration.output, configuration.log)
     journal.become(Journal((*opened.sinks, DescriptorSink(STANDARD_ERROR))) if aloud else opened)

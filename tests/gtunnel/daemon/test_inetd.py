@@ -1,8 +1,11 @@
 """inetd mode, as the process that starts us sees it: descriptors in, exit status out."""
 
 import os
+import pwd
+import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -156,3 +159,27 @@ def test_no_pid_file_is_made(inetd: Inetd, pki: Pki, tmp_path: Path) -> None:
     with TlsPeer(far, client_context(str(pki.ca)), server_hostname="localhost"):
         assert not (tmp_path / "pid").exists()
     assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.root
+def test_in_a_jail_as_somebody_else(pki: Pki, tmp_path: Path) -> None:
+    """What Python loads at first use cannot be found there."""
+    program = '#include <stdio.h>\n#include <unistd.h>\nint main(void) { printf("%d", (int)getuid()); return 0; }'
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler")
+    with tempfile.TemporaryDirectory() as name:
+        jail = Path(name)
+        jail.chmod(0o755)
+        subprocess.run(["cc", "-static", "-x", "c", "-", "-o", jail / "who"], input=program, text=True, check=True)
+        file = tmp_path / "jail.conf"
+        file.write_text(
+            f"syslog = no\ncert = {pki.server.pem}\nexec = /who\nchroot = {jail}\nsetuid = nobody\nsetgid = nogroup\n"
+        )
+        far, near = connected()
+        number = near.fileno()
+        process = subprocess.Popen([*GTUNNEL, str(file)], env=ENVIRONMENT, stdin=number, stdout=number, stderr=number)
+        near.close()
+        with TlsPeer(far, client_context(str(pki.ca)), server_hostname="localhost") as peer:
+            assert peer.receive_all() == str(pwd.getpwnam("nobody").pw_uid).encode()
+            peer.close_notify()
+        assert process.wait(PATIENCE) == 0
