@@ -17,6 +17,7 @@ from gtunnel.daemon.channel import Word
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.log import Journal
 from gtunnel.events import Level, Log
+from gtunnel.net.board import Board
 from gtunnel.net.errors import errno_text
 from gtunnel.tunnel.census import Census, Register
 from gtunnel.tunnel.shared import SharedCounter
@@ -52,6 +53,7 @@ class Member:
     started: float = field(default_factory=monotonic)
     draining: bool = False
     table: int | None = None  # of the census
+    board: Board | None = None  # what programs it runs
 
     def kill(self) -> None:
         """End it at once."""
@@ -82,6 +84,14 @@ def preload() -> ModuleType:
     return importlib.import_module("gtunnel.daemon.worker")
 
 
+@dataclass(frozen=True, slots=True)
+class Belongings:
+    """What the supervisor sees of one worker: its table of the census, and its board of programs."""
+
+    table: int | None
+    board: Board | None
+
+
 class Crew:
     """All worker processes, of this generation and of those that still drain."""
 
@@ -109,6 +119,7 @@ class Crew:
         ours, theirs = channel.pair()
         self._census = shared.census
         table = None if shared.census is None else shared.census.take()
+        board = Board() if any(service.launch is not None for service in generation.services) else None
         try:
             pid = os.fork()
         except OSError:
@@ -121,14 +132,14 @@ class Crew:
             # Another worker's channel held here would hide the supervisor's death from it.
             for member in self._members.values():
                 member.end.close()
-            self._work(generation, theirs, shared, table)
+            self._work(generation, theirs, shared, Belongings(table, board))
         theirs.close()
-        member = Member(pid, ours, generation, table=table)
+        member = Member(pid, ours, generation, table=table, board=board)
         self._members[pid] = member
         return member
 
     @staticmethod
-    def _work(generation: Generation, end: socket.socket, shared: Shared, table: int | None) -> NoReturn:
+    def _work(generation: Generation, end: socket.socket, shared: Shared, own: "Belongings") -> NoReturn:
         """The whole life of the process: it ends here, and never returns into what the supervisor was doing."""
         status = 1
         try:
@@ -137,8 +148,8 @@ class Crew:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             shared.after_fork()
             worker = preload()
-            register = None if shared.census is None else Register(shared.census, table)
-            count = worker.Counting(shared.sequence, register)
+            register = None if shared.census is None else Register(shared.census, own.table)
+            count = worker.Counting(shared.sequence, register, own.board)
             worker.Worker(generation, end, shared.descriptors, count).run(shared.journal, shared.log)
             status = 0
         except BaseException:  # noqa: BLE001 - nobody is above
@@ -195,6 +206,8 @@ class Crew:
                 member = self._members.pop(pid)
                 member.end.close()
                 self._give_back(member.table)
+                if member.board is not None:
+                    member.board.end_all()
                 dead.append((member, status))
         return dead
 

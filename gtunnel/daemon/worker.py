@@ -23,8 +23,10 @@ from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.log import Journal, LogFileError
 from gtunnel.events import Level, Log
 from gtunnel.net import libwrap, redisstore
+from gtunnel.net.board import Board
 from gtunnel.net.errors import errno_text
 from gtunnel.net.limits import DESCRIPTORS_PER_CONNECTION, DESCRIPTORS_WITH_PROGRAM, connections_within
+from gtunnel.net.program import Programs
 from gtunnel.net.wrappers import Wrappers
 from gtunnel.tunnel.acceptor import Acceptor
 from gtunnel.tunnel.census import Register
@@ -45,10 +47,12 @@ DRAIN_LOOK_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """What a worker counts together with the others: connections ever, and connections now."""
+    """What a worker counts together with the others: connections ever, and connections now. Its programs are on the
+    `board`."""
 
     sequence: SharedCounter
     register: Register | None
+    board: Board | None = None
 
 
 class Worker:
@@ -63,6 +67,7 @@ class Worker:
             register=count.register,
             max_connections=generation.configuration.process.max_connections,
             wrappers=_wrappers(generation),
+            programs=Programs(count.board),
         )
         # Each service has locks as well as a listener: of its counters, and of its sessions.
         services = len(generation.configuration.services)

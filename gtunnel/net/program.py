@@ -27,6 +27,7 @@ from gevent import get_hub
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import programends
+from gtunnel.net.board import Board
 from gtunnel.net.errors import errno_text
 from gtunnel.net.launch import Launch
 from gtunnel.net.limits import STARTED_WITH
@@ -112,6 +113,8 @@ class Program:
         if self._descriptor >= 0:
             os.close(self._descriptor)
         self._home.running.discard(self)
+        if self._home.board is not None:
+            self._home.board.forget(self.pid)
         code = os.waitstatus_to_exitcode(status)
         how = f"terminated on {_signal_name(-code)}" if code < 0 else f"finished with code {code}"
         self._log.write(Level.INFO, f"Child process {self.pid} {how}")
@@ -144,8 +147,10 @@ class Program:
 class Programs:
     """The programs of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, board: Board | None = None) -> None:
+        """`board` is where to write what runs."""
         self.running: set[Program] = set()
+        self.board = board
         self._alone = False
 
     def start(self, launch: Launch, variables: Mapping[str, str], log: Log) -> tuple[Program, programends.Ends]:
@@ -178,6 +183,8 @@ class Programs:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, STARTED_WITH)
         program = Program(pid, ends.held(), log, self)
         self.running.add(program)
+        if self.board is not None:
+            self.board.note(pid)
         log.write(Level.INFO, f"Local mode child started (PID={pid})")
         return program, ends
 

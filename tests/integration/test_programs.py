@@ -1,6 +1,7 @@
 """exec, execArgs, pty: real programs behind TLS, with stunnel4 beside us where both can."""
 
 import json
+import os
 import pwd
 import shutil
 import signal
@@ -316,3 +317,12 @@ def test_in_a_jail_as_somebody_else(gtunnel: Tunnels, pki: Pki, free_port: FreeP
         )
         assert visit(port, pki) == f"{pwd.getpwnam('nobody').pw_uid} /\n".encode()
         assert "no such program" not in daemon.output
+
+
+def test_a_worker_that_is_killed_takes_its_programs_along(sleeping: tuple[Daemon, int], pki: Pki) -> None:
+    _, port = sleeping
+    with connect(port, client_context(str(pki.ca))) as peer:
+        program = int(peer.receive())
+        worker = int(Path(f"/proc/{program}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(worker, signal.SIGKILL)
+        assert soon(lambda: not alive(program))
