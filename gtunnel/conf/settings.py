@@ -7,6 +7,9 @@ import enum
 from dataclasses import dataclass, field
 
 from gtunnel.address import Endpoint, HostPort
+from gtunnel.conf.place import Place
+from gtunnel.conf.settings_access import AccessSettings, SocketOwner
+from gtunnel.conf.settings_net import CaptureMethod, CaptureSettings, NetBackend, NetSettings, Transparency
 from gtunnel.conf.settings_program import ProgramSettings
 from gtunnel.conf.settings_protocol import Protocol, ProtocolSettings, ProxySettings, SocksSettings
 from gtunnel.conf.settings_tls import (
@@ -23,17 +26,6 @@ from gtunnel.conf.settings_tls import (
     VirtualName,
 )
 from gtunnel.events import Level
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a statement stands: for error messages and for `gtunnel check`."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,46 +77,11 @@ class LogId(enum.Enum):
     PROCESS = "process"
 
 
-class Transparency(enum.Enum):
-    """`transparent`: whose addresses the outgoing connection uses."""
-
-    NONE = "none"
-    SOURCE = "source"
-    DESTINATION = "destination"
-    BOTH = "both"
-
-    @property
-    def source(self) -> bool:
-        """Whether the far side sees the client's own address."""
-        return self in (Transparency.SOURCE, Transparency.BOTH)
-
-    @property
-    def destination(self) -> bool:
-        """Whether the connection goes where the client meant it to go."""
-        return self in (Transparency.DESTINATION, Transparency.BOTH)
-
-
 class Failover(enum.Enum):
     """`failover`: RR takes targets in turn, PRIO in the order written."""
 
     RR = "rr"
     PRIO = "prio"
-
-
-class CaptureMethod(enum.Enum):
-    """`captureMethod`: how the kernel hands captured traffic over."""
-
-    AUTO = "auto"
-    TPROXY = "tproxy"
-    REDIRECT = "redirect"
-
-
-class NetBackend(enum.Enum):
-    """`netBackend`: what netsetup writes firewall rules with."""
-
-    AUTO = "auto"
-    IPTABLES = "iptables"
-    NFTABLES = "nftables"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,44 +120,6 @@ class ProcessSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetSettings:
-    """`netBackend`, `netMark` (first of three firewall marks, and their mask), `netTable`, `netPriority`.
-
-    The three marks are `mark`, `mark + step` and `mark + 2 * step`, where step is the mask's lowest bit: delivered to
-    a local socket, gtunnel's own outgoing traffic, and captured traffic of the gateway itself.
-    """
-
-    backend: NetBackend
-    mark: int
-    mask: int
-    table: int
-    priority: int
-
-    @property
-    def own_mark(self) -> int:
-        """The SO_MARK of gtunnel's outgoing sockets."""
-        return self.mark + (self.mask & -self.mask)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureSettings:
-    """`capture*`: the traffic that netsetup hands to a service.
-
-    Port ranges are inclusive pairs; networks are in canonical text form ("192.0.2.0/24", "2001:db8::1/128");
-    empty tuples mean "any" (`exclude`: none).
-    """
-
-    ports: tuple[tuple[int, int], ...]
-    interfaces: tuple[str, ...]
-    from_networks: tuple[str, ...]
-    to_networks: tuple[str, ...]
-    exclude: tuple[str, ...]
-    local: bool
-    method: CaptureMethod
-    place: Place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectSettings:
     """Where a service's connections go. `targets` is empty only with `transparent = destination | both`."""
 
@@ -220,24 +139,6 @@ class Timeouts:
     connect: float
     idle: float
     handshake: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessSettings:
-    """Who may connect: `libwrap`, `ident` (the user), `maxConnections` and `maxConnectionsPerIP` of a service."""
-
-    libwrap: bool = False
-    ident: str | None = None
-    connections: int | None = None
-    per_ip: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SocketOwner:
-    """`setuid` and `setgid` of a service: names or numbers for the Unix sockets it listens on."""
-
-    user: str | None = None
-    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

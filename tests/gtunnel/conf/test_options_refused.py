@@ -1,6 +1,6 @@
 import pytest
 
-from gtunnel.conf.options_pending import OPTIONS
+from gtunnel.conf.options_refused import OPTIONS
 from tests.gtunnel.conf.samples import CLIENT, FILE, reasons
 
 
