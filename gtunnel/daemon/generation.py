@@ -22,7 +22,8 @@ from gtunnel.net.listen import ListenerSpec, ListeningSocket
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tls import library
 from gtunnel.tls.site import Site
-from gtunnel.tunnel.service import Building, Service, ServiceError, compile_service, with_virtual_services
+from gtunnel.tunnel.building import Building, compile_service
+from gtunnel.tunnel.service import Service, ServiceError, with_virtual_services
 
 
 class GenerationError(GtunnelError):

@@ -14,7 +14,8 @@ from gtunnel.events import SilentLog
 from gtunnel.net.listen import ListeningSocket, listen
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tunnel.acceptor import BURST, Acceptor
-from gtunnel.tunnel.service import Service, compile_service
+from gtunnel.tunnel.building import compile_service
+from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.workplace import Workplace
 from tests.gtunnel.logs import ListLog

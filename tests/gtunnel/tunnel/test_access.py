@@ -5,8 +5,9 @@ import pytest
 from gtunnel.address import SocketAddress
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tunnel.access import Admission, HandshakeTimeoutError, RefusedError, Visitor
+from gtunnel.tunnel.building import compile_service
 from gtunnel.tunnel.census import Census, Register
-from gtunnel.tunnel.service import Service, compile_service
+from gtunnel.tunnel.service import Service
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service
 

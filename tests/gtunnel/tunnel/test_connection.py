@@ -12,8 +12,8 @@ from gtunnel.conf.settings import ServiceSettings
 from gtunnel.events import Level
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.transparency import Accepted
+from gtunnel.tunnel.building import compile_service
 from gtunnel.tunnel.connection import Connection, client_address
-from gtunnel.tunnel.service import compile_service
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.workplace import Workplace
 from tests.gtunnel.logs import ListLog

@@ -4,7 +4,8 @@ from gtunnel.events import Level, SilentLog
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tunnel import narration
-from gtunnel.tunnel.service import Service, compile_service
+from gtunnel.tunnel.building import compile_service
+from gtunnel.tunnel.service import Service
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service
 from tests.support.certificates import Pki

@@ -7,8 +7,9 @@ import gevent
 import pytest
 
 from gtunnel.net.loops import LoopGuard
+from gtunnel.tunnel.building import compile_service
 from gtunnel.tunnel.programclients import ProgramClients
-from gtunnel.tunnel.service import Service, compile_service
+from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.workplace import Workplace
 from tests.gtunnel.logs import ListLog

@@ -17,9 +17,9 @@ from gtunnel.net.waiting import Wakeup
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import HandshakeError
 from gtunnel.tunnel import securing
+from gtunnel.tunnel.building import compile_service
 from gtunnel.tunnel.revocation import RevokedError
 from gtunnel.tunnel.securing import Secured, Tools
-from gtunnel.tunnel.service import compile_service
 from gtunnel.tunnel.sessionservers import SessionServers
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service

@@ -4,8 +4,8 @@ import pytest
 
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tls.openssl import sessions
+from gtunnel.tunnel.building import compile_service
 from gtunnel.tunnel.resumption import ServerResumption
-from gtunnel.tunnel.service import compile_service
 from gtunnel.tunnel.sessionservers import SessionServers
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service

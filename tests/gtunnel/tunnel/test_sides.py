@@ -10,7 +10,8 @@ from gtunnel.net.errors import NoTargetError
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.transparency import Accepted
 from gtunnel.net.waiting import Wakeup
-from gtunnel.tunnel.service import Service, compile_service
+from gtunnel.tunnel.building import compile_service
+from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.sides import Sides
 from gtunnel.tunnel.workplace import Workplace

@@ -11,7 +11,8 @@ from gtunnel.conf.settings import VirtualName
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.responders import Responders
 from gtunnel.tunnel import stapler
-from gtunnel.tunnel.service import Service, compile_service
+from gtunnel.tunnel.building import compile_service
+from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.stapler import Stapler
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service
