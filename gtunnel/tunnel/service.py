@@ -80,11 +80,6 @@ class Service:
         return next((service for name, service in self.virtual if name.matches(server_name)), None)
 
     @property
-    def reads_hello(self) -> bool:
-        """Whether the ClientHello has to be known before OpenSSL gets it."""
-        return bool(self.virtual) or self.tls.sessions.enabled
-
-    @property
     def name(self) -> str:
         """The name in brackets."""
         return self.settings.name

@@ -37,4 +37,3 @@ def test_names_of_one_service_may_be_served_by_others(pki: Pki) -> None:
     assert primary.for_name("x.example.net").name == third.name  # type: ignore[union-attr]
     assert primary.for_name("example.com") is None
     assert primary.for_name(None) is None
-    assert primary.reads_hello
