@@ -35,7 +35,12 @@ def unused_lines_of_virtual_services(service: ServiceSettings, configuration: Co
         if name is not None and name.talks_first and service.connect.targets:
             why = f"protocol = {name.value} of [{primary.section}] connects before the client names a server"
             yield f"its connect is not used: {why}", "give it a port of its own"
-        if service.protocol.name not in {None, name}:
+        if name is not None and name.talks_first and service.redirect:
+            why = f"protocol = {name.value} of [{primary.section}] connects before the client shows a certificate"
+            yield f"its redirect is not used, and whom it is for is refused: {why}", "give it a port of its own"
+        if not service.protocol.begins_with_tls and service.protocol.name is not name:
+            yield "its protocol is not used: it begins before the client names a server", "give it a port of its own"
+        elif service.protocol.name not in {None, name} and not primary.protocol.begins_with_tls:
             yield f"its protocol is not used, but that of [{primary.section}]", "remove the line"
 
 

@@ -125,6 +125,11 @@ class ProtocolSettings:
     proxy: ProxySettings = ProxySettings()
 
     @property
+    def begins_with_tls(self) -> bool:
+        """Whether TLS is a server's first word, so that what follows may be another service's (`sni`)."""
+        return self.name is None or not self.name.begins_plain
+
+    @property
     def tells_tls(self) -> bool:
         """Whether the target is told what TLS has found out."""
         return self.name is Protocol.PROXY and self.proxy.version > 1

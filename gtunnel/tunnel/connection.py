@@ -15,6 +15,7 @@ import gevent
 from gevent import GreenletExit
 
 from gtunnel.address import ClientAddress, SocketAddress, from_sockaddr
+from gtunnel.conf.settings import ProtocolSettings
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import opening, patientcheck, resolver
@@ -35,6 +36,7 @@ from gtunnel.tunnel.securing import Secured
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.sides import Sides
 from gtunnel.tunnel.workplace import Workplace
+from gtunnel.wire import plain as plain_negotiation
 from gtunnel.wire import proxyheader
 from gtunnel.wire.errors import AuthenticationError, PlaintextError, quoted
 from gtunnel.wire.steps import (
@@ -52,6 +54,13 @@ from gtunnel.wire.steps import (
 )
 
 R = TypeVar("R")
+
+
+class LateRedirectError(GtunnelError):
+    """A client that does not convince, and is connected to the target already: the service for its name would redirect
+    it, but the primary one's protocol has connected before TLS."""
+
+    template = "redirect: the protocol of the primary service has connected this client before TLS: refused"
 
 
 class Connection:
@@ -108,7 +117,7 @@ class Connection:
                 self._find_origin(self._sides.accepted)
                 self._find_client(self._sides.accepted)
                 self._admit(self._sides.accepted)
-            self._negotiate(self.service.negotiate(self._sides.scene))
+            self._negotiate(self.service)
         self._transfer()
 
     def _limit(self) -> AbstractContextManager[object]:
@@ -169,8 +178,9 @@ class Connection:
             self._greeted = True
             self.log.write(Level.NOTICE, f"Service [{self.service.name}] accepted connection from {self.peer}")
 
-    def _negotiate(self, negotiation: Negotiation) -> None:
+    def _negotiate(self, service: Service) -> None:
         """Take a protocol's steps. What one fails with is the protocol's to comment on before it is ours."""
+        negotiation = service.negotiate(self._sides.scene)
         try:
             step = next(negotiation)
             if not isinstance(step, StartTls) or self.service.settings.client:
@@ -181,9 +191,25 @@ class Connection:
                 except GtunnelError as error:
                     step = negotiation.throw(error)
                 else:
+                    if self.service is not service:
+                        negotiation, service = self._switched(negotiation, service), self.service
                     step = negotiation.send(answer)
         except StopIteration:
             return
+
+    def _switched(self, negotiation: Negotiation, primary: Service) -> Negotiation:
+        """What follows TLS, where the client's server name has made the connection another service's.
+
+        A negotiation that began before TLS goes on; whatever the other service has to say came too late for it.
+        """
+        if not primary.settings.protocol.begins_with_tls:
+            return negotiation
+        negotiation.close()
+        own = self.service.settings.protocol.begins_with_tls
+        scene = self._sides.scene
+        negotiation = self.service.negotiate(scene) if own else plain_negotiation.server(ProtocolSettings(), scene)
+        next(negotiation)
+        return negotiation
 
     def _take(self, step: Step) -> bytes:
         sides, settings = self._sides, self.service.settings
@@ -232,6 +258,8 @@ class Connection:
             self._switch(reader.hello())
         self._secured = securing.accept(self.service, plain, reader, self._tools, deadline - monotonic())
         self._sides.near = self._secured.leg
+        if self._secured.unconvincing and self._sides.far is not None:
+            raise LateRedirectError
         self._sides.scene.redirected = self._secured.unconvincing
         settings = self.service.settings
         if settings.protocol.tells_tls:

@@ -51,7 +51,7 @@ class Sides:
             return
         sockopts.apply(self.accepted.sock, service.settings.sockets.local, "local", log)
         self.near = PlainLeg(self.accepted.sock, self._wakeup)
-        if service.settings.protocol.name is not None:
+        if service.settings.protocol.name is not None or service.virtual:
             self.scene.listener = from_sockaddr(self.accepted.sock.getsockname())
 
     def _run_program(self, service: Service, engine: TlsEngine | None, log: Log) -> Leg:

@@ -20,6 +20,7 @@ def remarks(text: str) -> list[str]:
         CLIENT + "protocol = smtp\nprotocolHost = me\nprotocolAuthentication = login\n" + CREDENTIALS,
         SERVER + "protocol = smtp\n",
         SERVER + SECONDARY,
+        SERVER + SECONDARY + "protocol = proxy\n",
     ],
 )
 def test_what_is_used_needs_no_remark(text: str) -> None:
@@ -42,7 +43,11 @@ def test_what_is_used_needs_no_remark(text: str) -> None:
             SERVER + "protocol = smtp\n" + SECONDARY,
             "its connect is not used: protocol = smtp of [s] connects before the client names a server",
         ),
-        (SERVER + SECONDARY + "protocol = smtp\n", "its protocol is not used, but that of [s]"),
+        (
+            SERVER + SECONDARY + "protocol = smtp\n",
+            "its protocol is not used: it begins before the client names a server",
+        ),
+        (SERVER + "protocol = pgsql\n" + SECONDARY + "protocol = proxy\n", "its protocol is not used, but that of [s]"),
     ],
 )
 def test_what_does_nothing_is_remarked_on(text: str, expected: str) -> None:
