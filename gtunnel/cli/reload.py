@@ -3,11 +3,10 @@
 import argparse
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from gtunnel.cli import source
-from gtunnel.conf.errors import ConfigError
+from gtunnel.conf.load import control_of
 from gtunnel.conf.options_global import AUTOMATIC
 from gtunnel.errors import UsageError
 
@@ -67,10 +66,8 @@ def control_socket(file: str | None) -> Path:
     from gtunnel.daemon.control import default_path
 
     chosen = source.from_file(file)
-    wanted: str | None = AUTOMATIC
     # With mistakes in it, it is the running process that tells of them.
-    with suppress(ConfigError):
-        wanted = chosen.load().process.control
+    wanted = control_of(str(chosen.path))
     path = default_path(str(chosen.path)) if wanted == AUTOMATIC else None if wanted is None else Path(wanted)
     if path is None:
         raise UsageError(detail=f"{chosen.name}: there is no control socket: send SIGHUP, or set control")

@@ -36,6 +36,15 @@ def load_fd(descriptor: int, name: str | None = None) -> Configuration:
     return parse_text(data, name)
 
 
+def control_of(path: str) -> str | None:
+    """What the file at `path` says of `control`, whatever else may be wrong with it."""
+    try:
+        outline = read(sources.read_file(path), path)
+    except sources.SourceError:
+        return options_global.AUTOMATIC
+    return Statements(outline.process).one(options_global.CONTROL)
+
+
 def parse_text(text: str | bytes, file: str = "<text>") -> Configuration:
     """Read a configuration from memory. `file` is its name in messages; relative includes start at the current
     directory, as in stunnel."""

@@ -166,8 +166,12 @@ class Supervisor:
                 continue
             self._log.write(Level.ERR, f"Worker {member.pid} died ({how}), and its connections with it: replaced")
             short = monotonic() - member.started < _SHORT_LIFE_SECONDS
-            self._patience = min(MAX_PATIENCE_SECONDS, max(1.0, self._patience * 2)) if short else 0.0
-            self._hire_at = monotonic() + self._patience
+            if not short:
+                self._patience, self._hire_at = 0.0, monotonic()
+            elif self._hire_at is None:
+                # Those that die together are one failure, however many workers there are.
+                self._patience = min(MAX_PATIENCE_SECONDS, max(1.0, self._patience * 2))
+                self._hire_at = monotonic() + self._patience
         if self._hire_at is not None and monotonic() >= self._hire_at:
             self._replace_workers()
 
@@ -217,6 +221,8 @@ class Supervisor:
         if journal is not self._journal:
             self._journal.close()
         self._generation, self._journal, self._log = generation, journal, log
+        # These workers came up: what was wrong with those before need not be wrong with them.
+        self._patience, self._hire_at = 0.0, None
         log.write(Level.INFO, "Accepting new connections")
         return True
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -276,6 +277,18 @@ class TestWorkers:
         assert soon(lambda: len(children(running.pid) - old) == 2)
         with socket.create_connection(("127.0.0.1", port)):
             running.wait_for("connected remote server")
+
+    def test_those_that_die_together_are_one_failure(
+        self, gtunnel: Tunnels, target: Server, free_port: PortFactory
+    ) -> None:
+        running = gtunnel(f"workers = 6\n{service(free_port(), target.endpoint)}")
+        old = children(running.pid)
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        # A second later, and not as if the sixth of them had died right after the fifth.
+        began = time.monotonic()
+        assert soon(lambda: len(children(running.pid) - old) == 6)
+        assert time.monotonic() - began < 10
 
     def test_a_stopped_reload_does_not_keep_dead_workers_from_being_replaced(
         self, gtunnel: Tunnels, target: Server, free_port: PortFactory
