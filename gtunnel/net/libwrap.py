@@ -1,7 +1,7 @@
 """TCP wrappers (hosts_access(5)) through the real library, where it is installed.
 
 A check may look names up and ask ident servers, so it blocks, and `twist` in the files replaces the whole process:
-call it in a process of its own (`net.wardens`).
+call it in a process of its own (`net.warden`).
 """
 
 import ctypes
@@ -31,6 +31,8 @@ class Libwrap:
         library.request_init.restype = library.request_set.restype = ctypes.c_void_p
         library.sock_host.restype = None
         library.hosts_access.restype = ctypes.c_int
+        # `twist` and the like refuse then, at once; otherwise they would sleep for seconds first.
+        ctypes.c_int.in_dll(library, "resident").value = 1
 
     def permits(self, daemon: str, client: SocketAddress, server: SocketAddress | None) -> bool:
         """Whether the files let a client use a daemon. Blocks as long as its name lookups do."""
@@ -62,7 +64,7 @@ def load() -> Libwrap | None:
     """The library; None where it is not installed."""
     try:
         return Libwrap(ctypes.CDLL(LIBRARY))
-    except (OSError, AttributeError):
+    except (OSError, AttributeError, ValueError):
         return None
 
 

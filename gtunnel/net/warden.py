@@ -12,6 +12,7 @@ import resource
 import select
 import signal
 import socket
+import syslog
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -83,6 +84,8 @@ def _live(library: Libwrap, end: socket.socket) -> NoReturn:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGCHLD, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        # libwrap may log: it is not to take another descriptor for that of the connection which goes now.
+        syslog.closelog()
         _let_go_of_all_but(end.fileno())
         _Warden(library, end).serve()
         status = 0
@@ -101,8 +104,8 @@ class _Warden:
     def __init__(self, library: Libwrap, end: socket.socket) -> None:
         self._library = library
         self._end = end
-        # The checks under way: the read end of each child's pipe, its process and the question's number.
-        self._checks: dict[int, tuple[int, int]] = {}
+        # The checks under way: the read end of each child's pipe, and the question's number.
+        self._checks: dict[int, int] = {}
 
     def serve(self) -> None:
         """Until the worker is gone."""
@@ -117,6 +120,7 @@ class _Warden:
                     self._finish(descriptor)
                 elif not self._begin():
                     return
+            self._bury()
 
     def _begin(self) -> bool:
         data = self._end.recv(MAX_QUESTION)
@@ -132,7 +136,7 @@ class _Warden:
         if pid == 0:
             self._check(question, writing)
         os.close(writing)
-        self._checks[reading] = (pid, number)
+        self._checks[reading] = number
         return True
 
     def _check(self, question: Question, writing: int) -> NoReturn:
@@ -146,16 +150,17 @@ class _Warden:
             os._exit(0)
 
     def _finish(self, reading: int) -> None:
-        pid, number = self._checks.pop(reading)
+        number = self._checks.pop(reading)
         verdict = os.read(reading, 1)
         os.close(reading)
         self._say(number, verdict or FAILED)
-        if verdict:
-            os.waitpid(pid, 0)
-            return
-        # What it became may run for long; nobody waits for it.
+
+    @staticmethod
+    def _bury() -> None:
+        """Whoever has ended. What a check became may run for long; nobody waits for it."""
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
     def _say(self, number: int, verdict: bytes) -> None:
         with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ from gevent.timeout import Timeout
 from gtunnel.address import SocketAddress
 from gtunnel.errors import GtunnelError
 from gtunnel.net import warden
-from gtunnel.net.errors import WaitTimeoutError
+from gtunnel.net.errors import WaitTimeoutError, errno_text
 from gtunnel.net.libwrap import Libwrap
 from gtunnel.net.warden import Question
 
@@ -28,7 +28,7 @@ class Wrappers:
     def __init__(self, library: Libwrap) -> None:
         """Start the warden. Raises `OSError`."""
         self._library = library
-        self._end = self._start()
+        self._end: socket.socket | None = self._start()
         self._numbers = itertools.count()
         self._waiting: dict[int, AsyncResult[bytes]] = {}
         self._watcher: Any = None
@@ -55,45 +55,47 @@ class Wrappers:
         return end
 
     def _send(self, data: bytes) -> None:
-        if self._watcher is None:
-            self._watch()
         try:
+            if self._end is None:
+                self._end = self._start()
+            if self._watcher is None:
+                self._watch(self._end)
             self._end.send(data)
         except BlockingIOError as error:
             raise WrappersError(reason="too many checks are waiting") from error
         except OSError as error:
-            raise WrappersError(reason=error) from error
+            raise WrappersError(reason=errno_text(error)) from error
 
-    def _watch(self) -> None:
-        self._watcher = get_hub().loop.io(self._end.fileno(), 1)
-        self._watcher.start(self._answered)
+    def _watch(self, end: socket.socket) -> None:
+        self._watcher = get_hub().loop.io(end.fileno(), 1)
+        self._watcher.start(self._answered, end)
 
-    def _answered(self) -> None:
+    def _answered(self, end: socket.socket) -> None:
         try:
-            data = self._end.recv(64)
+            data = end.recv(64)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         if not data:
-            self._revive()
+            self._lose()
             return
         number, verdict = warden.answered(data)
         waiting = self._waiting.get(number)
         if waiting is not None:
             waiting.set(verdict)
 
-    def _revive(self) -> None:
-        """The warden is gone, by no doing of ours: whoever waits is refused, and others get another one."""
+    def _lose(self) -> None:
+        """The warden is gone, by no doing of ours: whoever waits is refused, and who asks next gets another one."""
         for waiting in self._waiting.values():
             waiting.set(warden.FAILED)
-        self._watcher.close()
-        self._watcher = None
-        self._end.close()
-        self._end = self._start()
+        self.close()
 
     def close(self) -> None:
         """Let the warden go."""
         if self._watcher is not None:
             self._watcher.close()
-        self._end.close()
+            self._watcher = None
+        if self._end is not None:
+            self._end.close()
+            self._end = None
