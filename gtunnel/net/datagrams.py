@@ -15,7 +15,7 @@ from gtunnel.address import ClientAddress, HostPort, SocketAddress, from_sockadd
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net import resolver
-from gtunnel.net.errors import SocketError, WaitTimeoutError
+from gtunnel.net.errors import OwnAddressError, WaitTimeoutError, errno_text
 from gtunnel.net.legs import Leg
 from gtunnel.net.waiting import READ, Wakeup, Watch
 from gtunnel.wire import socksdatagram
@@ -36,7 +36,7 @@ class DatagramRelay:
 
     def __init__(self, host: str, client: ClientAddress, admit: Admit, wakeup: Wakeup) -> None:
         """`host` is our address towards clients; `admit` gives those of a target's addresses that may be reached, or
-        raises. Raises `SocketError`."""
+        raises. Raises `OwnAddressError`."""
         self._client = client
         self._from: SocketAddress | None = None
         self._admit = admit
@@ -87,7 +87,7 @@ class DatagramRelay:
             sock.bind((host, 0))
         except OSError as error:
             sock.close()
-            raise SocketError.of(f"socksUdp = {host}", error) from error
+            raise OwnAddressError(option="socksUdp", host=host, reason=errno_text(error)) from error
         self._watches[sock.fileno()] = self._wakeup.watch(sock.fileno())
         return sock
 
@@ -140,7 +140,7 @@ class DatagramRelay:
         if target.family not in self._outer:
             try:
                 self._outer[target.family] = self._socket(target.family, "::" if ":" in target.host else "0.0.0.0")  # noqa: S104 - the kernel chooses by the route
-            except SocketError:
+            except OwnAddressError:
                 return
         key = (target.host, target.port)
         self._known[key] = None

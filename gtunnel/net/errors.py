@@ -39,6 +39,14 @@ class NoTargetError(ReachError):
         super().__init__()
 
 
+class OwnAddressError(ReachError):
+    """An address of ours that nothing can be opened at for a client: it may not be there (any more)."""
+
+    template = "{option} = {host}: {reason}"
+    # What is wrong is nothing that the client could do something about.
+    number = 0
+
+
 class ResolveError(ReachError):
     """A host name has no address."""
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from gtunnel.address import SocketAddress, from_sockaddr
 from gtunnel.errors import ReachError
-from gtunnel.net.errors import SocketError
+from gtunnel.net.errors import OwnAddressError, errno_text
 from gtunnel.net.legs import PlainLeg
 from gtunnel.net.waiting import READ, Wakeup
 
@@ -27,7 +27,7 @@ class Rendezvous:
     """A listening socket for one peer. Owns it: `close` it, unless the peer has come."""
 
     def __init__(self, host: str, wakeup: Wakeup) -> None:
-        """Listen at an address, a port of the kernel's choice. Raises `SocketError`."""
+        """Listen at an address, a port of the kernel's choice. Raises `OwnAddressError`."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -36,7 +36,7 @@ class Rendezvous:
             self._sock.listen(_BACKLOG)
         except OSError as error:
             self._sock.close()
-            raise SocketError.of(f"socksBind = {host}", error) from error
+            raise OwnAddressError(option="socksBind", host=host, reason=errno_text(error)) from error
         self._wakeup = wakeup
         self._watch = wakeup.watch(self._sock.fileno())
         self._open = True

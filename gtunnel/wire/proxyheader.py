@@ -21,6 +21,8 @@ SIGNATURE: Final = b"\r\n\r\n\0\r\nQUIT\n"
 MAX_LINE: Final = 107
 # Version 2's length has 16 bits. Real ones with certificates' names have some hundred bytes.
 MAX_BINARY: Final = 4096
+# Names of certificates that are longer are left out: X.520 ends them at 64 characters.
+MAX_VALUE: Final = 1024
 _OLD: Final = b"PROXY "
 
 _LOCAL, _PROXY = 0x20, 0x21
@@ -74,7 +76,9 @@ def _tls_values(facts: TlsFacts) -> bytes:
         (_SSL_SIG_ALG, facts.signature),
         (_SSL_KEY_ALG, facts.key),
     )
-    inner = b"".join(_value(kind, text.encode()) for kind, text in pairs if text)
+    values = [(kind, text.encode()) for kind, text in pairs]
+    # The name is the client's to choose; a target that gets a header beyond its buffer ends the connection.
+    inner = b"".join(_value(kind, value) for kind, value in values if 0 < len(value) <= MAX_VALUE)
     return told + _value(_SSL, struct.pack("!BI", flags, 0 if facts.verified else 1) + inner)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from functools import partial
 from typing import Final
 
-from gtunnel.address import SocketAddress, from_sockaddr
+from gtunnel.address import HostPort, SocketAddress, from_sockaddr
 from gtunnel.conf.settings import ProtocolSettings
 from gtunnel.errors import ReachError
 from gtunnel.wire import socks4, socks5
@@ -88,15 +88,18 @@ def _addresses(
     request: Request, settings: ProtocolSettings, scene: Scene
 ) -> Generator[Step, bytes, tuple[SocketAddress, ...]]:
     """The target's addresses that may be connected to. Raises `RefusedTargetError` if there is none."""
-    literal = request.target.literal
+    connects = request.command is Command.CONNECT
+    # A port that is not connected to must not make rules match that are about connecting to it.
+    target = request.target if connects else HostPort(request.target.host, 0)
+    literal = target.literal
     if literal is None:
-        yield Resolve(request.target)
+        yield Resolve(target)
         found = scene.resolved
     else:
         # An IPv4 address in IPv6's clothes is an IPv4 address.
         plain = from_sockaddr(literal.sockaddr)
         found = () if plain is None else (plain,)
-    return admitted(request.target, found, settings.socks.targets, any_port=request.command is not Command.CONNECT)
+    return admitted(target, found, settings.socks.targets, any_port=not connects)
 
 
 def client(settings: ProtocolSettings, scene: Scene) -> Negotiation:

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from gtunnel.net.errors import SocketError
+from gtunnel.net.errors import OwnAddressError, SocketError
 from gtunnel.net.rendezvous import PeerMissingError, Rendezvous
 from gtunnel.net.waiting import Wakeup
 
@@ -38,7 +38,7 @@ def test_nobody_is_waited_for_for_ever() -> None:
 
 
 def test_an_address_that_is_not_ours_cannot_be_listened_at() -> None:
-    with pytest.raises(SocketError, match="socksBind = 192"):
+    with pytest.raises(OwnAddressError, match="socksBind = 192"):
         Rendezvous("192.0.2.250", Wakeup())
 
 

@@ -1,6 +1,7 @@
 """Headers there and back, and those that are none."""
 
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -124,3 +125,8 @@ def test_any_bytes_are_a_header_or_one_error(said: bytes) -> None:
             read(start + said)
         except (GtunnelError, MissingError):
             continue
+
+
+def test_a_name_that_is_none_is_left_out() -> None:
+    long = proxyheader.version2(V4, replace(FACTS, common_name="x" * 70000))
+    assert long == proxyheader.version2(V4, replace(FACTS, common_name=""))

@@ -10,7 +10,7 @@ from gtunnel.address import ClientAddress, HostPort, SocketAddress
 from gtunnel.conf.settings import ProtocolSettings, SocksSettings
 from gtunnel.conf.targetrules import parse
 from gtunnel.errors import GtunnelError, ReachError
-from gtunnel.net.errors import NoTargetError
+from gtunnel.net.errors import NoTargetError, OwnAddressError
 from gtunnel.wire import socks
 from gtunnel.wire.errors import AuthenticationError
 from gtunnel.wire.sockswords import RequestError
@@ -219,6 +219,24 @@ def test_bind_answers_twice_and_waits_for_the_named_peer_only() -> None:
     assert kinds == [Listen("198.51.100.1"), Meet(("192.0.2.7",))]
     answers = GRANTED[2:] + b"\x05\x00\x00\x01" + bytes((192, 0, 2, 7)) + b"\x00\x14"
     assert played.under_tls[Side.CLIENT] == b"\x05\x00" + answers
+
+
+def test_a_rule_with_a_port_lets_nobody_connect_back() -> None:
+    options = SocksSettings(bind="198.51.100.1", targets=(parse("allow 192.0.2.0/24:80"),))
+    said = b"\x05\x01\x00" + b"\x05\x02\x00\x01" + bytes((192, 0, 2, 7)) + b"\x00\x50"
+    assert serve(said, options=options).under_tls[Side.CLIENT][3] == 2
+
+
+def test_a_client_is_told_when_nothing_can_be_opened_for_it() -> None:
+    def take(step: Step) -> None:
+        if isinstance(step, Listen):
+            raise OwnAddressError(option="socksBind", host=step.host, reason="not here")
+
+    options = SocksSettings(bind="198.51.100.1")
+    said = b"\x05\x01\x00" + b"\x05\x02\x00\x01" + bytes((192, 0, 2, 7)) + b"\x00\x00"
+    played = play(socks.server(ProtocolSettings(socks=options), Scene()), after_tls=said, take=take)
+    assert "socksBind = 198.51.100.1: not here" in str(played.error)
+    assert played.under_tls[Side.CLIENT][3] == 1
 
 
 def test_datagrams_are_relayed_to_whom_the_rules_allow() -> None:

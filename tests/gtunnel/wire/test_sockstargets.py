@@ -44,6 +44,20 @@ def test_ipv4_in_ipv6_is_ipv4() -> None:
     assert not allowed("::ffff:10.0.0.1", ["::ffff:10.0.0.1"], "deny 10.0.0.0/8", "allow *")
 
 
+@pytest.mark.parametrize("address", ["64:ff9b::a00:1", "64:ff9b:1::a00:1", "2002:a00:1::1", "::a00:1"])
+def test_ipv4_behind_ipv6_is_judged_as_well(address: str) -> None:
+    assert not allowed("name", [address], "deny 10.0.0.0/8", "allow *")
+    assert not allowed(address, [address], "deny 10.0.0.0/8", "allow ::/0")
+    assert allowed("name", [address], "deny 10.1.0.0/16", "allow *") == [address]
+    assert allowed("name", [address], "deny 10.1.0.0/16", "allow ::/0") == [address]
+    assert not allowed("name", [address], "allow 10.0.0.0/8")
+
+
+def test_loopback_behind_ipv6_is_loopback() -> None:
+    assert not allowed("name", ["64:ff9b::7f00:1"])
+    assert allowed("::1", ["::1"], "allow ::1") == ["::1"]
+
+
 def test_loopback_needs_a_line_of_its_own() -> None:
     assert not allowed("127.0.0.1", ["127.0.0.1"], "allow *")
     assert not allowed("127.0.0.1", ["127.0.0.1"], "allow 0.0.0.0/0")
