@@ -46,7 +46,8 @@ SOCKS_TARGETS = Repeated[TargetRule](
         "the first to the last, for each address of the target by itself: networks are compared with the address, "
         "names with what the client asked for. What no line is about is refused. So to keep names from leading into a "
         "network, deny the network first. What is denied as IPv4 is denied behind NAT64 as well. Without any line "
-        "everything is allowed. This machine's loopback is refused unless a line allows a network in it, such as `socksTargets = allow 127.0.0.1:8080`."
+        "everything is allowed. This machine's loopback is refused unless a line allows a network in it, such as "
+        "`socksTargets = allow 127.0.0.1:8080`."
     ),
 )
 SOCKS_USERS = Single[str | None](
