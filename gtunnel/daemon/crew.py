@@ -119,6 +119,8 @@ class Crew:
         ours, theirs = channel.pair()
         self._census = shared.census
         table = None if shared.census is None else shared.census.take()
+        if shared.census is not None and table is None:
+            shared.log.write(Level.WARNING, "Too many workers live: the connections of the next one are not limited")
         board = Board() if any(service.launch is not None for service in generation.services) else None
         try:
             pid = os.fork()

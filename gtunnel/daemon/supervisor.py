@@ -17,6 +17,7 @@ from gtunnel.daemon.log import Journal, JournalLog, LogFileError, OverheardLog, 
 from gtunnel.daemon.outside import Outside
 from gtunnel.daemon.renewal import Anew
 from gtunnel.events import Level, Log
+from gtunnel.net.errors import errno_text
 from gtunnel.tunnel.census import Census
 from gtunnel.tunnel.shared import SharedCounter
 
@@ -136,7 +137,11 @@ class Supervisor:
             self._leave_behind(generation, journal)
 
         if self._census is None and _has_limits(generation.configuration):
-            self._census = Census()
+            try:
+                self._census = Census()
+            except OSError as error:
+                log.write(Level.ERR, f"Cannot count connections: {errno_text(error)}")
+                return []
         shared = Shared(journal, log, self._sequence, self._census, self._descriptors, after_fork)
         return self._crew.hire(generation, count or worker_count(generation.configuration), shared)
 

@@ -54,7 +54,10 @@ class ListeningSocket:
         """Make a Unix socket's file belong to somebody. Raises `ListenError`."""
         if isinstance(self.address, UnixPath) and not self.borrowed and (user, group) != NOBODY:
             try:
-                os.chown(self.address.path, user, group)
+                # Its directory may be another user's, and what is there now another file than what we made.
+                if not _is_socket_file(self.address.path):
+                    raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+                os.chown(self.address.path, user, group, follow_symlinks=False)
             except OSError as error:
                 raise ListenError(address=self.address, reason=f"chown: {errno_text(error)}") from error
 

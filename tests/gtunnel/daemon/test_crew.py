@@ -170,3 +170,16 @@ def test_a_worker_does_not_mind_what_is_for_its_supervisor(number: str) -> None:
         crew.dismiss(members, sharing.log)
     """)
     assert result == [[], 0]
+
+
+def test_who_cannot_be_counted_is_told_of() -> None:
+    _, log = run("""
+        crew, sharing = Crew(), shared()
+        while sharing.census.take() is not None:
+            pass
+        members = crew.hire(make(), 1, sharing)
+        crew.await_ready(members)
+        crew.dismiss(members, sharing.log)
+        say([])
+    """)
+    assert "LOG4[ui]: Too many workers live: the connections of the next one are not limited" in log

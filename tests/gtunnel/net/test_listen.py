@@ -85,6 +85,20 @@ def test_a_unix_socket_is_given_to_whom_we_become(tmp_path: Path) -> None:
     tcp.close()
 
 
+@pytest.mark.root
+def test_what_somebody_has_put_in_a_sockets_place_is_given_to_nobody(tmp_path: Path) -> None:
+    precious, path = tmp_path / "precious", tmp_path / "it.sock"
+    precious.touch()
+    listening = listen(ListenerSpec(UnixPath(str(path)), ()), Opaque(), SilentLog())
+    for put in (lambda: path.symlink_to(precious), lambda: path.hardlink_to(precious)):
+        path.unlink()
+        put()
+        with pytest.raises(ListenError, match="chown: Socket operation on non-socket"):
+            listening.give_to(65534, 65534)
+        assert (precious.stat().st_uid, path.lstat().st_uid) == (0, 0)
+    listening.close()
+
+
 def test_a_unix_socket_goes_with_its_listener(tmp_path: Path) -> None:
     file = tmp_path / "s"
     listening = at(UnixPath(str(file)))
