@@ -54,10 +54,7 @@ class ListeningSocket:
         """Make a Unix socket's file belong to somebody. Raises `ListenError`."""
         if isinstance(self.address, UnixPath) and not self.borrowed and (user, group) != NOBODY:
             try:
-                # Its directory may be another user's, and what is there now another file than what we made.
-                if not _is_socket_file(self.address.path):
-                    raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
-                os.chown(self.address.path, user, group, follow_symlinks=False)
+                _give(self.address.path, user, group)
             except OSError as error:
                 raise ListenError(address=self.address, reason=f"chown: {errno_text(error)}") from error
 
@@ -180,6 +177,13 @@ def _remove_socket_file(path: str) -> None:
     if _is_socket_file(path):
         with contextlib.suppress(OSError):
             Path(path).unlink()
+
+
+def _give(path: str, user: int, group: int) -> None:
+    """Its directory may be another user's, and what is there now another file than what we made. Raises `OSError`."""
+    if not _is_socket_file(path):
+        raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+    os.chown(path, user, group, follow_symlinks=False)
 
 
 def _is_socket_file(path: str) -> bool:

@@ -1,6 +1,7 @@
 """Listening sockets."""
 
 import errno
+import os
 import socket
 from pathlib import Path
 
@@ -90,9 +91,9 @@ def test_what_somebody_has_put_in_a_sockets_place_is_given_to_nobody(tmp_path: P
     precious, path = tmp_path / "precious", tmp_path / "it.sock"
     precious.touch()
     listening = listen(ListenerSpec(UnixPath(str(path)), ()), Opaque(), SilentLog())
-    for put in (lambda: path.symlink_to(precious), lambda: path.hardlink_to(precious)):
+    for put in (os.symlink, os.link):
         path.unlink()
-        put()
+        put(precious, path)
         with pytest.raises(ListenError, match="chown: Socket operation on non-socket"):
             listening.give_to(65534, 65534)
         assert (precious.stat().st_uid, path.lstat().st_uid) == (0, 0)
