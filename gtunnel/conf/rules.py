@@ -266,6 +266,7 @@ RULES: tuple[Rule, ...] = (
     Rule((protocol.PROTOCOL, protocol.PROTOCOL_HOST, service.CLIENT), rules_protocol.destination),
     Rule((protocol.PROTOCOL, protocol.PROTOCOL_HOST, service.CLIENT), rules_protocol.greeting_name),
     Rule((*protocol.OPTIONS, service.CLIENT), rules_protocol.credentials),
+    Rule((*protocol.OPTIONS, service.CLIENT), rules_protocol.basic_name),
     Rule((proxy.PROXY_VERSION, protocol.PROTOCOL), rules_protocol.proxy_version),
     Rule((proxy.ACCEPT_PROXY, service.ACCEPT), rules_protocol.accept_proxy),
     Rule((*socks.OPTIONS, protocol.PROTOCOL, service.CLIENT), rules_protocol.socks_server),

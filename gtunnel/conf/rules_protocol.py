@@ -66,6 +66,15 @@ def _destination_problem(text: str) -> str:
     return ""
 
 
+def basic_name(draft: "Draft") -> Iterator[Problem]:
+    """RFC 7617, section 2: what is behind a colon would be the password's beginning."""
+    options = draft.statements
+    line, name = options.last(protocol.PROTOCOL_USERNAME), options.one(protocol.PROTOCOL_USERNAME)
+    is_proxy = options.one(protocol.PROTOCOL) is Protocol.CONNECT and options.one(service.CLIENT)
+    if is_proxy and options.one(protocol.PROTOCOL_AUTHENTICATION) in {None, "basic"} and name and ":" in name:
+        yield draft.problem("basic authentication cannot say a name with a colon", at=line)
+
+
 def credentials(draft: "Draft") -> Iterator[Problem]:
     """User name and password as SOCKS can say them."""
     options = draft.statements

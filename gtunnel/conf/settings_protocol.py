@@ -144,8 +144,9 @@ class ProtocolSettings:
 
     @property
     def carries_destination(self) -> bool:
-        """Whether the server that a client connects to is told the destination, which may be the one it meant."""
-        return self.name is not None and self.name.names_destination
+        """Whether the server that a client connects to is told the destination that the client meant. A HTTP proxy is
+        told `protocolHost` only, and may be where the client was going itself (`transparent = destination`)."""
+        return self.name is Protocol.SOCKS
 
     @property
     def tls_peer(self) -> str | None:

@@ -9,6 +9,7 @@ import contextlib
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from gtunnel.address import ClientAddress, HostPort, SocketAddress, from_sockaddr
@@ -25,6 +26,8 @@ MAX_DATAGRAM: Final = 65535
 # Whom a client has sent something to, and what names it has asked for: the ones not used for longest are forgotten.
 MAX_TARGETS: Final = 1024
 MAX_NAMES: Final = 256
+# How long the answer to a name counts: addresses change, and name servers come back.
+NAME_SECONDS: Final = 60.0
 # Datagrams that are moved before others get a turn.
 _BURST: Final = 32
 
@@ -42,10 +45,11 @@ class DatagramRelay:
         self._admit = admit
         self._wakeup = wakeup
         self._known: OrderedDict[tuple[str, int], None] = OrderedDict()
-        self._names: OrderedDict[HostPort, SocketAddress | None] = OrderedDict()
+        self._names: OrderedDict[HostPort, tuple[SocketAddress | None, float]] = OrderedDict()
         self._watches: dict[int, Watch] = {}
         self._outer: dict[socket.AddressFamily, socket.socket] = {}
         self._inner = self._socket(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+        self._moved = 0.0
         self.sent = self.received = 0
 
     @property
@@ -59,17 +63,20 @@ class DatagramRelay:
         Raises `WaitTimeoutError` and what the leg does.
         """
         word = memoryview(bytearray(1024))
+        self._moved = monotonic()
         while True:
-            moved = any([self._take_client(log), *(self._take_target(sock) for sock in tuple(self._outer.values()))])
+            more = any([self._take_client(log), *(self._take_target(sock) for sock in tuple(self._outer.values()))])
             if leg.readable and leg.receive(word) == 0:
                 return
-            if moved or leg.readable:
+            if more or leg.readable:
                 self._wakeup.rest()
                 continue
             leg.want(receive=True, send=False)
             for watch in self._watches.values():
                 watch.want(READ)
-            if not self._wakeup.wait(seconds):
+            # Strangers' datagrams wake us as well, and keep nothing open.
+            left = self._moved + seconds - monotonic()
+            if left <= 0 or not self._wakeup.wait(left):
                 raise WaitTimeoutError(waiting="datagrams", option="TIMEOUTidle", consequence="sending reset")
 
     def close(self) -> None:
@@ -120,9 +127,10 @@ class DatagramRelay:
 
     def _find(self, target: HostPort, log: Log) -> SocketAddress | None:
         """The address that a target may be reached at; None if there is none."""
-        if target in self._names:
-            self._names.move_to_end(target)
-            return self._names[target]
+        known, until = self._names.pop(target, (None, 0.0))
+        if monotonic() < until:
+            self._names[target] = known, until
+            return known
         try:
             literal = target.literal
             found = resolver.lookup(target) if literal is None else (from_sockaddr(literal.sockaddr),)
@@ -131,7 +139,7 @@ class DatagramRelay:
             # Not as an error: a client could fill the log with a datagram for each line.
             log.write(Level.INFO, str(error))
             address = None
-        self._names[target] = address
+        self._names[target] = address, monotonic() + NAME_SECONDS
         if len(self._names) > MAX_NAMES:
             self._names.popitem(last=False)
         return address
@@ -148,6 +156,7 @@ class DatagramRelay:
         if len(self._known) > MAX_TARGETS:
             self._known.popitem(last=False)
         with contextlib.suppress(OSError):
+            self._moved = monotonic()
             self.sent += self._outer[target.family].sendto(payload, target.sockaddr)
 
     def _take_target(self, sock: socket.socket) -> bool:
@@ -161,4 +170,5 @@ class DatagramRelay:
             with contextlib.suppress(OSError):
                 self._inner.sendto(socksdatagram.pack(address, data), self._from.sockaddr)
                 self.received += len(data)
+                self._moved = monotonic()
         return True

@@ -35,3 +35,16 @@ def test_a_name_for_ehlo_is_one_word() -> None:
     assert client("protocol = smtp", "protocolHost = [192.0.2.1]").protocol.host == "[192.0.2.1]"
     (reason,) = reasons(CLIENT + "protocol = smtp\nprotocolHost = me and you")
     assert "a name for EHLO" in reason
+
+
+def test_a_name_for_basic_authentication_has_no_colon() -> None:
+    lines = "protocol = connect\nprotocolHost = example.org:443\nprotocolUsername = a:b\nprotocolPassword = c\n"
+    (reason,) = reasons(CLIENT + lines)
+    assert "a name with a colon" in reason
+    assert not reasons(CLIENT + lines + "protocolAuthentication = ntlm")
+
+
+def test_a_http_proxy_may_be_where_the_client_was_going() -> None:
+    proxied = client("protocol = connect", "protocolHost = example.org:443").protocol
+    assert not proxied.carries_destination
+    assert client("protocol = socks").protocol.carries_destination

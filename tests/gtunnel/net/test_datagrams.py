@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from time import monotonic
 
 import gevent
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from gtunnel.address import ClientAddress, HostPort, SocketAddress
 from gtunnel.errors import GtunnelError
 from gtunnel.events import SilentLog
+from gtunnel.net import datagrams
 from gtunnel.net.datagrams import DatagramRelay
 from gtunnel.net.errors import WaitTimeoutError
 from gtunnel.net.legs import PlainLeg
@@ -143,3 +145,49 @@ def test_it_ends_when_nothing_comes() -> None:
     leg.close(reset=False)
     far.close()
     wakeup.close()
+
+
+def test_strangers_keep_nothing_open() -> None:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    wakeup = Wakeup()
+    leg, relay = PlainLeg(near, wakeup), DatagramRelay("127.0.0.1", CLIENT, admit, wakeup)
+    assert relay.address is not None
+    place = relay.address.sockaddr
+    running = gevent.spawn(relay.run, leg, 0.5, SilentLog())
+    with udp("127.0.0.2") as stranger:
+        for _ in range(100):
+            stranger.sendto(b"awake?", place)
+            if running.join(0.1) or running.ready():
+                break
+    assert isinstance(running.exception, WaitTimeoutError)
+    relay.close()
+    leg.close(reset=False)
+    far.close()
+    wakeup.close()
+
+
+def test_a_name_is_looked_up_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[HostPort] = []
+
+    def lookup(target: HostPort) -> tuple[SocketAddress, ...]:
+        asked.append(target)
+        if len(asked) == 1:
+            raise GtunnelError(detail="the name server does not answer")
+        return (SocketAddress("127.0.0.1", target.port),)
+
+    monkeypatch.setattr(datagrams.resolver, "lookup", lookup)
+    ours = Association()
+    with udp() as target:
+        port = target.getsockname()[1]
+        said = b"\0\0\0\x03\x09localhost" + port.to_bytes(2, "big") + b"ping"
+        for _ in range(2):
+            ours.client.sendto(said, ours.place)
+            assert nothing(target)
+        assert len(asked) == 1
+        now = monotonic()
+        monkeypatch.setattr(datagrams, "monotonic", lambda: now + datagrams.NAME_SECONDS + 1)
+        ours.client.sendto(said, ours.place)
+        assert receive(target)[0] == b"ping"
+        assert len(asked) == 2
+    ours.close()
