@@ -10,7 +10,7 @@ import pytest
 from gtunnel.address import ClientAddress, HostPort, SocketAddress
 from gtunnel.errors import GtunnelError
 from gtunnel.events import SilentLog
-from gtunnel.net import datagrams
+from gtunnel.net import datagrams, resolver
 from gtunnel.net.datagrams import DatagramRelay
 from gtunnel.net.errors import WaitTimeoutError
 from gtunnel.net.legs import PlainLeg
@@ -158,7 +158,8 @@ def test_strangers_keep_nothing_open() -> None:
     with udp("127.0.0.2") as stranger:
         for _ in range(100):
             stranger.sendto(b"awake?", place)
-            if running.join(0.1) or running.ready():
+            running.join(0.1)
+            if running.ready():
                 break
     assert isinstance(running.exception, WaitTimeoutError)
     relay.close()
@@ -176,7 +177,7 @@ def test_a_name_is_looked_up_again_after_a_while(monkeypatch: pytest.MonkeyPatch
             raise GtunnelError(detail="the name server does not answer")
         return (SocketAddress("127.0.0.1", target.port),)
 
-    monkeypatch.setattr(datagrams.resolver, "lookup", lookup)
+    monkeypatch.setattr(resolver, "lookup", lookup)
     ours = Association()
     with udp() as target:
         port = target.getsockname()[1]
