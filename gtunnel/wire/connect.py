@@ -1,6 +1,5 @@
 """HTTP's CONNECT (RFC 9110, section 9.3.6): a client that reaches its TLS server through a proxy."""
 
-import binascii
 import os
 import time
 from base64 import b64decode, b64encode
@@ -95,7 +94,7 @@ def _challenge(answer: Answer) -> bytes:
         if scheme.lower() == "ntlm" and text:
             try:
                 return b64decode(text.strip(), validate=True)
-            except binascii.Error as error:
+            except ValueError as error:
                 raise ProtocolError(protocol="connect", reason="the proxy's NTLM challenge is none") from error
     raise ProtocolError(protocol="connect", reason=f"the proxy offers no NTLM ({answer.line})")
 
@@ -128,7 +127,7 @@ def _encoded(data: bytes) -> str:
 def _read_answer() -> Generator[Step, bytes, Answer]:
     line = (yield ReceiveLine(Side.TARGET)).decode("latin-1")
     version, _, rest = line.partition(" ")
-    code = rest[:3]
+    code = rest.partition(" ")[0]
     if not version.startswith("HTTP/1.") or not (len(code) == 3 and code.isascii() and code.isdigit()):
         raise ProtocolError(protocol="connect", reason=f"the proxy does not speak HTTP: {line[:100]!r}")
     answer = Answer(line, int(code))

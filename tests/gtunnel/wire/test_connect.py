@@ -94,12 +94,14 @@ def test_ntlm_takes_two_requests_on_one_connection(body: bytes, chunk: int) -> N
         (WINDOWS, ASKS + b"\r\n" + ASKS + b"\r\n", "user 'u' was not accepted"),
         (WINDOWS, b"HTTP/1.1 407 x\r\nProxy-Authenticate: Basic\r\n\r\n", "the proxy offers no NTLM"),
         (WINDOWS, b"HTTP/1.1 407 x\r\nProxy-Authenticate: NTLM !!\r\n\r\n", "NTLM challenge is none"),
+        (WINDOWS, b"HTTP/1.1 407 x\r\nProxy-Authenticate: NTLM \xff\xe9\r\n\r\n", "NTLM challenge is none"),
         (WINDOWS, ASKS + b"Connection: close\r\n\r\n", "ends the connection in the middle of NTLM"),
         (WINDOWS, ASKS + b"Content-Length: x\r\n\r\n", "has no length"),
         (WINDOWS, ASKS + b"Content-Length: 99999999\r\n\r\n", "longer than"),
         (WINDOWS, ASKS + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", "has no length"),
         (PLAIN, b"SSH-2.0-x\r\n", "the proxy does not speak HTTP: 'SSH-2.0-x'"),
         (PLAIN, b"HTTP/1.1 2x0\r\n", "the proxy does not speak HTTP"),
+        (PLAIN, b"HTTP/1.1 2000 ok\r\n", "the proxy does not speak HTTP"),
         (PLAIN, b"HTTP/1.1 200 ok\r\n" + b"a: b\r\n" * 101, "more than 100 headers"),
         (PLAIN, b"HTTP/1.1 200 " + b"x" * 20000, "Line too long"),
     ],
@@ -112,8 +114,11 @@ def test_a_refusal_is_told_in_the_proxys_words(settings: ProtocolSettings, said:
         raise played.error or AssertionError
 
 
+CHALLENGED = b"HTTP/1.1 407 x\r\nProxy-Authenticate: NTLM "
+
+
 @given(st.binary(max_size=300))
 def test_whatever_a_proxy_says_it_is_an_answer_or_one_error(said: bytes) -> None:
-    for start in (b"", b"HTTP/1.1 200 ", ASKS, ASKS + b"Transfer-Encoding: chunked\r\n\r\n"):
+    for start in (b"", b"HTTP/1.1 200 ", ASKS, ASKS + b"Transfer-Encoding: chunked\r\n\r\n", CHALLENGED):
         played = ask(WINDOWS, start + said)
         assert played.error is None or isinstance(played.error, GtunnelError)
