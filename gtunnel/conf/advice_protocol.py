@@ -31,6 +31,8 @@ def unused_lines_of_virtual_services(service: ServiceSettings, configuration: Co
     for primary in configuration.services:
         if primary.section not in primaries:
             continue
+        if service.protocol.proxy.senders and service.protocol.proxy.senders != primary.protocol.proxy.senders:
+            yield f"its acceptProxy is not used, but that of [{primary.section}]", "move the line there"
         name = primary.protocol.name
         if name is not None and name.talks_first and service.connect.targets:
             why = f"protocol = {name.value} of [{primary.section}] connects before the client names a server"

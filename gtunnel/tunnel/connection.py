@@ -300,6 +300,8 @@ class Connection:
         self.log.write(Level.NOTICE, f"SNI: switched to service [{service.name}]")
         # As stunnel does: the primary's checks let it in, the secondary has its own.
         if self._sides.accepted is not None:
+            if self._sides.scene.destination is None:
+                self._find_origin(self._sides.accepted)
             self._admit(self._sides.accepted)
 
     def _transfer(self) -> None:

@@ -79,7 +79,10 @@ class Sides:
         return bool(redirected or step.addresses or step.target is not None or self._goes_where_meant(service))
 
     def _goes_where_meant(self, service: Service) -> bool:
-        return self.scene.destination is not None and not service.settings.protocol.carries_destination
+        """Whether it is the client's own destination: one that the primary service has found may not be this one's."""
+        settings = service.settings
+        meant = settings.transparency.destination and not settings.protocol.carries_destination
+        return meant and self.scene.destination is not None
 
     def _targets(self, service: Service, step: Connect, log: Log) -> Iterable[Target]:
         if self.scene.redirected and service.redirected is not None:

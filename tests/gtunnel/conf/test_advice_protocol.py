@@ -47,6 +47,7 @@ def test_what_is_used_needs_no_remark(text: str) -> None:
             SERVER + SECONDARY + "protocol = smtp\n",
             "its protocol is not used: it begins before the client names a server",
         ),
+        (SERVER + SECONDARY + "acceptProxy = 192.0.2.1\n", "its acceptProxy is not used, but that of [s]"),
         (SERVER + "protocol = pgsql\n" + SECONDARY + "protocol = proxy\n", "its protocol is not used, but that of [s]"),
     ],
 )

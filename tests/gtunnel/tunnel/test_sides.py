@@ -44,7 +44,9 @@ def both() -> Iterator[Both]:
 
 
 def compiled(target: object) -> Service:
-    text = f"client = yes\naccept = 1\nconnect = {target}\n"
+    """A service that connects there; None: to where its clients are going."""
+    way = "transparent = destination" if target is None else f"connect = {target}"
+    text = f"client = yes\naccept = 1\n{way}\n"
     return compile_service(service(text), None, LoopGuard(), ListLog())
 
 
@@ -65,7 +67,10 @@ def test_a_target_is_where_the_service_says_or_the_protocol_or_the_client_meant(
         assert sides.far is not None
         sides.far.close(reset=False)
     sides.scene.destination = OriginalDestination(address)
-    sides.connect(nowhere, Connect(), None, log)
+    # One that the primary service has found is not for a service that says itself where to go.
+    with pytest.raises(NoTargetError):
+        sides.connect(nowhere, Connect(), None, log)
+    sides.connect(compiled(None), Connect(), None, log)
     assert sides.scene.bound is not None
     assert sides.dialled is not None
     assert sides.scene.bound == from_sockaddr(sides.dialled.leg.sock.getsockname())
