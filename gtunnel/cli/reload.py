@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from gtunnel.cli import source
 from gtunnel.conf.load import control_of
@@ -17,6 +18,8 @@ does not; without, it does not wait for that.
 
 Exit status: 0 if it was done (without --wait: asked for), 1 if not.
 """
+
+MAX_SECONDS: Final = 86400.0
 
 EXAMPLE = """\
 examples:
@@ -44,7 +47,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _reload(arguments: argparse.Namespace) -> int:
     from gtunnel.daemon import control
 
-    seconds = control.ANSWER_SECONDS if arguments.timeout is None else max(0.0, arguments.timeout)
+    # Neither 0, which would not wait at all, nor more than a socket can.
+    seconds = control.ANSWER_SECONDS if arguments.timeout is None else min(max(0.01, arguments.timeout), MAX_SECONDS)
     path = arguments.control or control_socket(arguments.file)
     if not arguments.wait:
         control.tell(path, "reload")

@@ -177,7 +177,7 @@ def _parsed(path: Path, said: bytes) -> Answer:
     try:
         answer: dict[str, Any] = json.loads(said)
         return Answer(bool(answer["done"]), tuple(str(line) for line in answer["lines"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ControlError(path=path, reason="the supervisor hung up without an answer") from error
 
 

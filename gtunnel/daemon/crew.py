@@ -177,10 +177,15 @@ class Crew:
         return True
 
     def drain(self, members: Iterable[Member]) -> None:
-        """Let workers end when their last connection has."""
-        for member in members:
+        """Let workers end when their last connection has. Returns when they accept no more: who asked for a reload is
+        told then, and nobody who connects after that is to meet the old configuration. One that hangs is not waited for
+        any longer than for an answer."""
+        leaving = tuple(members)
+        for member in leaving:
             member.draining = True
             channel.say(member.end, Word.DRAIN)
+        for member in leaving:
+            channel.ping(member.end)
 
     def reopen(self) -> None:
         """Let all reopen their logs."""

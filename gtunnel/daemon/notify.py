@@ -9,6 +9,8 @@ from typing import Final
 # Twice as often as asked for (sd_watchdog_enabled(3)).
 _PER_INTERVAL: Final = 2
 _USEC_PER_SECOND: Final = 1_000_000
+# A manager that is busy reads later, but one that hangs must not hang us: signals and dead workers wait meanwhile.
+TELL_SECONDS: Final = 2.0
 
 
 class Notifier:
@@ -64,6 +66,7 @@ class Notifier:
 
 def _connected(path: str) -> socket.socket | None:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sock.settimeout(TELL_SECONDS)
     try:
         # A name that begins with @ is in the abstract namespace (unix(7)).
         sock.connect("\0" + path[1:] if path.startswith("@") else path)

@@ -1,12 +1,16 @@
 """`gtunnel reload` beside a running gtunnel."""
 
 import contextlib
+import os
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.gtunnel.daemon.watching import children
 from tests.support import servers
 from tests.support.daemon import Daemon
 from tests.support.servers import Server
@@ -63,6 +67,21 @@ def test_services_come_and_go_and_change(gtunnel: Tunnels, target: Server, free_
         live.setblocking(False)
         with pytest.raises(BlockingIOError):
             live.recv(1)
+
+
+def test_it_is_told_when_busy_workers_accept_no_more(
+    gtunnel: Tunnels, target: Server, free_port: PortFactory
+) -> None:
+    stays, goes = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    text = "workers = 1\n" + service("a", stays, target)
+    running = Running(gtunnel, text + service("b", goes, target))
+    (old,) = children(running.daemon.pid)
+    os.kill(old, signal.SIGSTOP)
+    later = threading.Timer(1.5, os.kill, (old, signal.SIGCONT))
+    later.start()
+    assert running.reload(text, "--wait")[0] == 0
+    assert not served(goes)
+    later.join()
 
 
 @pytest.mark.parametrize(("before", "after"), [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "0.0.0.0"), ("::", "127.0.0.1")])
@@ -128,3 +147,14 @@ def test_the_socket_may_be_elsewhere(
     assert "No '=' found" in said
     running.daemon.stop()
     assert not (tmp_path / "its.control").exists()
+
+
+def test_it_waits_as_long_as_it_is_told(gtunnel: Tunnels, target: Server, free_port: PortFactory) -> None:
+    text = service("a", f"127.0.0.1:{free_port()}", target)
+    running = Running(gtunnel, text)
+    assert running.reload(text, "--wait", "--timeout", "inf")[0] == 0
+    running.daemon.send(signal.SIGSTOP)
+    for seconds in ("0", "nan"):
+        status, said = running.reload(text, "--wait", "--timeout", seconds)
+        assert (status, "no answer within 0.01 seconds" in said) == (1, True)
+    running.daemon.send(signal.SIGCONT)

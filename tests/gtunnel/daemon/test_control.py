@@ -137,3 +137,23 @@ def test_where_it_is_depends_on_the_configuration(monkeypatch: pytest.MonkeyPatc
     assert path.parent == tmp_path / "gtunnel"
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert default_path("/home/a/x.conf") is None
+
+
+@pytest.mark.parametrize("said", [b"", b"[]\n", b'{"done": true}\n', b"\xff\n", b'{"done": 1, "lines": ' + b"[" * 100000])
+def test_what_is_no_answer_is_told_as_such(said: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "odd.control"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def hang_up() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(64)
+                connection.sendall(said)
+
+        answering = threading.Thread(target=hang_up)
+        answering.start()
+        with pytest.raises(ControlError, match="hung up without an answer"):
+            ask(path, "reload", 20)
+        answering.join()

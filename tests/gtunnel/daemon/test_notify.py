@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gtunnel.daemon import notify as module
 from gtunnel.daemon.notify import Notifier
 
 
@@ -94,3 +95,14 @@ def test_without_a_manager_nobody_is_told(
     notifier.ready("")
     notifier.alive()
     assert notifier.watchdog is None
+
+
+def test_a_manager_that_does_not_read_holds_up_nobody(
+    manager: socket.socket, made: Callable[[], Notifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TELL_SECONDS", 0.01)
+    notifier = made()
+    for _ in range(1000):  # net.unix.max_dgram_qlen is 10, or some hundred
+        notifier.stopping()
+    assert heard(manager) == {"STOPPING": "1"}
+    notifier.ready("Serving 1 service")
