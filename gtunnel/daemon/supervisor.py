@@ -221,8 +221,9 @@ class Supervisor:
             if journal is not self._journal:
                 journal.close()
             return False
-        self._crew.drain(old_members)
+        # Before the workers, who still serve whoever waits: what is closed last is theirs.
         self._generation.close_all_but(generation.listening)
+        self._crew.drain(old_members)
         if journal is not self._journal:
             self._journal.close()
         self._generation, self._journal, self._log = generation, journal, log

@@ -116,6 +116,7 @@ class Worker:
             self._done.set()
         elif word is Word.DRAIN and not self._draining:
             self._draining = True
+            self._acceptor.sweep()
             self._acceptor.stop()
             self._stapler.stop()
             self._clients.stop()

@@ -57,6 +57,15 @@ class Acceptor:
         self._open = True
         self._resume()
 
+    def sweep(self) -> None:
+        """Accept who waits already: where nobody listens any more after us, they would be reset."""
+        for _, listening, service in self._watchers:
+            for _ in range(socket.SOMAXCONN // BURST):
+                before = len(self._greenlets)
+                self._ready(listening, service)
+                if len(self._greenlets) < before + BURST:
+                    break
+
     def stop(self) -> None:
         """Accept no more, for good. Live connections go on."""
         self._open = False

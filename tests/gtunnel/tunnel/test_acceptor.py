@@ -115,3 +115,23 @@ def test_after_stop_nothing_is_accepted(served: Service, listening: ListeningSoc
         gevent.sleep(0.05)
     assert workplace.connections == set()
     assert acceptor.drained()
+
+
+def test_a_sweep_takes_all_who_wait_and_no_more_than_there_is_room_for(
+    served: Service, listening: ListeningSocket
+) -> None:
+    for room, taken in ((1000, BURST * 2 + 3), (5, 5)):
+        clients = [connect(listening) for _ in range(BURST * 2 + 3)]
+        workplace = Workplace(SharedCounter())
+        acceptor = Acceptor(workplace, room, ListLog())
+        acceptor.add(listening, served)
+        acceptor.start()
+        # At once: nothing else has had its turn.
+        acceptor.sweep()
+        acceptor.stop()
+        gevent.sleep(0.1)
+        assert len(workplace.connections) == taken
+        for client in clients:
+            client.close()
+        acceptor.kill()
+        until(acceptor.drained)
