@@ -1,5 +1,6 @@
 """Options of the process: what stands before the first section and holds for all of it."""
 
+from gtunnel.address import MAX_UNIX_PATH
 from gtunnel.conf.option import BadValueError, Scope, Single, Topic
 from gtunnel.conf.parsers import choice, group, integer, path, path_or_none, text_of, user, yes_no
 from gtunnel.conf.settings import Foreground, LogMode, LogSettings
@@ -41,6 +42,16 @@ def workers(text: str) -> int | None:
     return None if text.lower() == "auto" else integer(1, MAX_WORKERS, "'auto' or a number of workers")(text)
 
 
+def control_socket(text: str) -> str | None:
+    """Parse an absolute path, which means the same to the process and to commands; empty: none."""
+    found = path_or_none(text)
+    if found is not None and not found.startswith("/"):
+        raise BadValueError("an absolute path is needed, as commands are started elsewhere")
+    if found is not None and len(found.encode()) > MAX_UNIX_PATH:
+        raise BadValueError(f"a Unix socket's path has at most {MAX_UNIX_PATH} bytes")
+    return found
+
+
 CHROOT = Single[str | None](
     name="chroot",
     scope=Scope.GLOBAL,
@@ -59,7 +70,7 @@ CHROOT = Single[str | None](
 CONTROL = Single[str | None](
     name="control",
     scope=Scope.GLOBAL,
-    parse=path_or_none,
+    parse=control_socket,
     default=AUTOMATIC,
     metavar="PATH",
     help="Unix socket through which commands reach the running process",

@@ -1,10 +1,10 @@
 import pytest
 
 from gtunnel.conf.option import BadValueError
-from gtunnel.conf.options_global import debug_level, log_settings, workers
+from gtunnel.conf.options_global import AUTOMATIC, debug_level, log_settings, workers
 from gtunnel.conf.settings import Foreground, LogMode
 from gtunnel.events import Level
-from tests.gtunnel.conf.samples import process, reasons
+from tests.gtunnel.conf.samples import CLIENT, process, reasons
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,12 @@ def test_an_empty_pid_is_no_pid_file_and_the_last_line_counts() -> None:
 def test_bad_values_are_told_with_their_line(line: str) -> None:
     (reason,) = reasons(line + "\n[c]\nclient = yes\naccept = 1\nconnect = 2\n")
     assert reason.startswith(f't.conf:1: "{line}": ')
+
+
+def test_a_control_socket_has_an_absolute_path_or_none() -> None:
+    assert process("control = /run/x.control").process.control == "/run/x.control"
+    assert process("control =").process.control is None
+    assert process().process.control == AUTOMATIC
+    for wrong in ("x.control", "/" + "x" * 107):
+        (reason,) = reasons(f"control = {wrong}\n{CLIENT}")
+        assert "path" in reason
