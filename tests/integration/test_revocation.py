@@ -4,9 +4,10 @@ import re
 import shutil
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -143,10 +144,14 @@ class Running:
     daemon: Daemon
     lists: Lists
     ports: Mapping[tuple[str, ...], int]
+    asked: Counter[str] = field(default_factory=Counter)
 
     def told(self, service: str, address: tuple[str, int]) -> str:
         """What the log says of the connection to a service that came from an address, to its end."""
-        line = self.daemon.wait_for(f"Service [{service}] accepted connection from {address[0]}:{address[1]}")
+        text = f"Service [{service}] accepted connection from {address[0]}:{address[1]}"
+        # The kernel gives the same port out again, sooner or later.
+        self.asked[text] += 1
+        line = self.daemon.wait_for(text, times=self.asked[text])
         found = re.search(r"LOG\d\[(\w+)\]", line)
         assert found is not None
         self.daemon.wait_for(f"LOG5[{found[1]}]: Connection ")
