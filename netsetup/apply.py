@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from netsetup.backends.contract import FirewallBackend
+from netsetup.backends.firewall import Firewall
 from netsetup.errors import NetsetupError, StepError, UndoError
 from netsetup.kernel import sysctl
 from netsetup.kernel.routing import Routing
@@ -12,9 +12,9 @@ from netsetup.steps import FirewallStep, RouteStep, RuleStep, Step, SysctlStep
 class Executor:
     """Runs steps on the kernel of this process's namespace, and remembers them until `forget`."""
 
-    def __init__(self, routing: Routing, backend: FirewallBackend) -> None:
+    def __init__(self, routing: Routing, firewall: Firewall) -> None:
         self._routing = routing
-        self._backend = backend
+        self._firewall = firewall
         self._done: list[Step] = []
 
     def run(self, steps: Sequence[Step]) -> None:
@@ -61,7 +61,7 @@ class Executor:
 
     def _perform(self, step: Step) -> None:
         if isinstance(step, FirewallStep):
-            self._backend.write(step.unit, step.after)
+            self._firewall.write(step.unit, step.after)
         elif isinstance(step, RuleStep):
             (self._routing.add_rule if step.add else self._routing.delete_rule)(step.rule)
         elif isinstance(step, RouteStep):

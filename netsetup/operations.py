@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netsetup.apply import Executor
-from netsetup.backends.choose import backend_for
-from netsetup.backends.contract import Content, FirewallBackend
+from netsetup.backends.contract import Content
+from netsetup.backends.firewall import Firewall
 from netsetup.errors import CollisionError, ConvergenceError, UndoError
 from netsetup.kernel import namespace, sysctl
 from netsetup.kernel.routing import Routing
@@ -22,7 +22,7 @@ from netsetup.modes.validate import validate_instance
 from netsetup.outcome import Outcome, Status
 from netsetup.plan import Actual, Plan, collisions, owned, step_lines, steps_to
 from netsetup.state import Change, Claim, Desired
-from netsetup.steps import Step, SysctlStep
+from netsetup.steps import FirewallStep, Step, SysctlStep
 
 
 def plan(request: Request, directory: Path) -> Plan:
@@ -49,7 +49,7 @@ def status(request: Request, directory: Path) -> Status:
     claim = Claim(request.table, request.priority)
     with _session(request.instance, request.backend, directory) as session:
         actual = session.actual(wanted, claim)
-        steps = steps_to(wanted, session.backend.render(wanted.chains), actual)
+        steps = steps_to(wanted, session.firewall.render(wanted.chains), actual)
         taken = tuple(
             f"{what} is taken by something that is not ours ({owner})"
             for what, owner, _ in collisions(wanted, claim, request.marks, actual)
@@ -72,8 +72,8 @@ def destroy(instance: str, directory: Path, *, dry_run: bool = False) -> Outcome
 def _session(instance: str, wanted: Backend, directory: Path) -> Iterator["_Session"]:
     namespace.require_net_admin()
     ledger = Ledger(directory, namespace.identity(), instance)
-    with lock(directory), Routing() as routing, backend_for(wanted, instance) as backend:
-        yield _Session(routing=routing, backend=backend, ledger=ledger)
+    with lock(directory), Routing() as routing, Firewall(wanted, instance) as firewall:
+        yield _Session(routing=routing, firewall=firewall, ledger=ledger)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class _Session:
     """What an operation works with while it holds the lock."""
 
     routing: Routing
-    backend: FirewallBackend
+    firewall: Firewall
     ledger: Ledger
 
     def plan(self, request: Request, wanted: Desired) -> Plan:
@@ -90,12 +90,25 @@ class _Session:
         actual = self.actual(wanted, claim)
         for what, owner, instead in collisions(wanted, claim, request.marks, actual):
             raise CollisionError(what=what, owner=owner, instead=instead)
-        steps = steps_to(wanted, self.backend.render(wanted.chains), actual)
-        return Plan(steps=steps, notes=wanted.notes, warnings=self.warnings(request))
+        steps = steps_to(wanted, self.firewall.render(wanted.chains), actual)
+        notes = (*wanted.notes, *self.firewall.notes())
+        return Plan(steps=steps, notes=notes, warnings=self.warnings(request), script=self.script(steps))
+
+    def script(self, steps: tuple[Step, ...]) -> tuple[str, ...]:
+        """What the steps do, as lines of a shell script."""
+        return tuple(
+            line
+            for step in steps
+            for line in (
+                self.firewall.script(step.unit, step.before, step.after)
+                if isinstance(step, FirewallStep)
+                else step.commands()
+            )
+        )
 
     def warnings(self, request: Request) -> tuple[str, ...]:
         """What is no error, yet may be why nothing arrives."""
-        return (*_absent_interfaces(request), *self.backend.warnings())
+        return (*_absent_interfaces(request), *self.firewall.warnings())
 
     def actual(self, wanted: Desired, claim: Claim | None) -> Actual:
         """What the kernel has of ours, and what of others may collide with `claim`."""
@@ -109,7 +122,7 @@ class _Session:
         changes: Mapping[str, Change] = {} if entry is None else entry.sysctls
         paths = {*changes, *(one.path for one in wanted.sysctls)}
         return Actual(
-            image=self.backend.read(),
+            image=self.firewall.read(),
             rules=rules,
             routes=routes,
             sysctls={path: sysctl.read(path) for path in sorted(paths)},
@@ -124,7 +137,7 @@ class _Session:
         during, after = _entries(before, claim, steps, wanted)
         if steps:
             self.ledger.save(during)
-            executor = Executor(self.routing, self.backend)
+            executor = Executor(self.routing, self.firewall)
             try:
                 executor.run(steps)
                 self._verify(wanted, claim)
@@ -138,7 +151,7 @@ class _Session:
             self.ledger.save(after)
 
     def _verify(self, wanted: Desired, claim: Claim | None) -> None:
-        image: Mapping[str, Content] = self.backend.render(wanted.chains)
+        image: Mapping[str, Content] = self.firewall.render(wanted.chains)
         rest = steps_to(wanted, image, self.actual(wanted, claim))
         if rest:
             raise ConvergenceError(difference="; ".join(step_lines(rest)))

@@ -21,6 +21,17 @@ class Outcome:
         """Whether the kernel was changed."""
         return bool(self.steps) and not self.dry_run
 
+    def data(self) -> dict[str, object]:
+        """For programs: what `lines` says."""
+        return {
+            "action": self.action,
+            "dry_run": self.dry_run,
+            "changed": self.changed,
+            "notes": list(self.notes),
+            "warnings": list(self.warnings),
+            "steps": [step.data() for step in self.steps],
+        }
+
     def lines(self) -> tuple[str, ...]:
         """For people: as Plan.lines(), with a closing sentence."""
         number = len(self.steps)
@@ -49,6 +60,10 @@ class Status:
     def in_sync(self) -> bool:
         """Whether apply would have nothing to do."""
         return not self.differences
+
+    def data(self) -> dict[str, object]:
+        """For programs: what `lines` says."""
+        return {"in_sync": self.in_sync, "warnings": list(self.warnings), "differences": list(self.differences)}
 
     def lines(self) -> tuple[str, ...]:
         """For people."""

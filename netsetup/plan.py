@@ -30,11 +30,15 @@ class Actual:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What apply would do, in order. `notes` say what was chosen and why, `warnings` what may get in the way."""
+    """What apply would do, in order. `notes` say what was chosen and why, `warnings` what may get in the way.
+
+    `script` are the lines of a shell script that does the same, without apply's looking back and undoing.
+    """
 
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    script: tuple[str, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
         """For people: `#` notes, `!` warnings, `+` added, `-` removed, `~` changed."""
@@ -43,6 +47,14 @@ class Plan:
             *(f"! {warning}" for warning in self.warnings),
             *(step_lines(self.steps) or ("nothing to do",)),
         )
+
+    def data(self) -> dict[str, object]:
+        """For programs: what `lines` says."""
+        return {
+            "notes": list(self.notes),
+            "warnings": list(self.warnings),
+            "steps": [step.data() for step in self.steps],
+        }
 
 
 def step_lines(steps: tuple[Step, ...]) -> tuple[str, ...]:
@@ -54,9 +66,10 @@ def steps_to(desired: Desired, image: Mapping[str, Content], actual: Actual) -> 
     """The steps from `actual` to `desired`; `image` is the firewall's part of it, rendered by the backend."""
     wanted = {sysctl.path: sysctl.value for sysctl in desired.sysctls}
     set_sysctls = [
-        SysctlStep(path=path, before=actual.sysctls.get(path) or "absent", after=value)
+        SysctlStep(path=path, before=str(actual.sysctls[path]), after=value)
         for path, value in wanted.items()
-        if actual.sysctls.get(path) != value
+        # None: there is no such interface yet. Applying again when it has come sets it.
+        if actual.sysctls.get(path) not in (value, None)
     ]
     # A value that is no longer the one we set was set by somebody else: it is theirs now.
     restored = [
@@ -64,7 +77,8 @@ def steps_to(desired: Desired, image: Mapping[str, Content], actual: Actual) -> 
         for path, change in actual.changes.items()
         if path not in wanted and actual.sysctls.get(path) == change.ours
     ]
-    units = sorted({*image, *actual.image})
+    # New rules come before others go: where one backend follows the other, no packet meets neither.
+    units = sorted({*image, *actual.image}, key=lambda unit: (unit not in image, unit))
     firewall = [
         FirewallStep(unit=unit, before=actual.image.get(unit), after=image.get(unit))
         for unit in units

@@ -68,7 +68,8 @@ class Match:
     `ports` is an inclusive range of destination ports. `outside` is True for packets that did not come in through the
     loopback interface. `transparent_socket`: a local IP_TRANSPARENT socket is connected to, or listens on, just these
     addresses (listeners on a wildcard address do not count: they would take unrelated forwarded traffic).
-    `local_destination`: an address of this machine.
+    `local_destination`: an address of this machine. `invalid`: fits no connection that the kernel knows of
+    (conntrack's state INVALID), so address translation does not see it.
     """
 
     tcp: bool = True
@@ -83,6 +84,7 @@ class Match:
     mark: Mark | None = None
     connection_mark: Mark | None = None
     direction: Direction | None = None
+    invalid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +117,24 @@ class SetMark:
 
 
 @dataclass(frozen=True, slots=True)
-class SaveMark:
-    """Copies the packet's mark, under the mask, to its connection and goes on."""
+class SetConnectionMark:
+    """Sets the mark of the packet's connection and goes on. Needs connection tracking."""
 
-    mask: int
+    mark: Mark
 
 
 @dataclass(frozen=True, slots=True)
 class Tproxy:
-    """Gives the packet to the socket listening on host:port, with its addresses unchanged, and ends the table."""
+    """Gives the packet to the socket listening on host:port, with its addresses unchanged, and ends the table.
+
+    Where nobody listens: with `pass_on` the rule does nothing; without it, that is the backend's business, so a Drop
+    has to follow.
+    """
 
     host: str
     port: int
     mark: Mark
+    pass_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,7 @@ class Dnat:
     port: int
 
 
-Verdict = Accept | Return | Drop | Jump | SetMark | SaveMark | Tproxy | Redirect | Dnat
+Verdict = Accept | Return | Drop | Jump | SetMark | SetConnectionMark | Tproxy | Redirect | Dnat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The steps that lead from one state of the kernel to another. Each knows its own reverse: undo is derived from do."""
 
+import shlex
 from dataclasses import dataclass, replace
 
 from netsetup.backends.contract import Content
@@ -18,6 +19,14 @@ class SysctlStep:
         """What will change, one line each."""
         return (f"~ sysctl {self.path.replace('/', '.')} = {self.after} (now {self.before})",)
 
+    def commands(self) -> tuple[str, ...]:
+        """The same as shell commands. Not by sysctl(8), which takes the dot in eth0.7 for a separator."""
+        return (f"echo {self.after} > {shlex.quote(f'/proc/sys/{self.path}')}",)
+
+    def data(self) -> dict[str, object]:
+        """For programs."""
+        return {"kind": "sysctl", "path": self.path, "before": self.before, "after": self.after}
+
     def reverse(self) -> "SysctlStep":
         """The step that undoes this one."""
         return replace(self, before=self.after, after=self.before)
@@ -34,6 +43,14 @@ class RouteStep:
         """What will change, one line each."""
         return (f"{'+' if self.add else '-'} {self.route}",)
 
+    def commands(self) -> tuple[str, ...]:
+        """The same as shell commands."""
+        return (_ip_command(str(self.route), "route", add=self.add),)
+
+    def data(self) -> dict[str, object]:
+        """For programs."""
+        return {"kind": "route", "add": self.add, "text": str(self.route)}
+
     def reverse(self) -> "RouteStep":
         """The step that undoes this one."""
         return replace(self, add=not self.add)
@@ -49,6 +66,14 @@ class RuleStep:
     def lines(self) -> tuple[str, ...]:
         """What will change, one line each."""
         return (f"{'+' if self.add else '-'} {self.rule}",)
+
+    def commands(self) -> tuple[str, ...]:
+        """The same as shell commands."""
+        return (_ip_command(str(self.rule), "rule", add=self.add),)
+
+    def data(self) -> dict[str, object]:
+        """For programs."""
+        return {"kind": "rule", "add": self.add, "text": str(self.rule)}
 
     def reverse(self) -> "RuleStep":
         """The step that undoes this one."""
@@ -71,9 +96,23 @@ class FirewallStep:
         come = tuple(f"+ {line}" for line in new if new.count(line) > old.count(line))
         return (*gone, *come) or (f"~ {self.unit}: the same rules in their proper order",)
 
+    def data(self) -> dict[str, object]:
+        """For programs. `before` and `after` are all of ours in this unit."""
+        return {
+            "kind": "firewall",
+            "unit": self.unit,
+            "before": list(self.before.lines) if self.before is not None else [],
+            "after": list(self.after.lines) if self.after is not None else [],
+        }
+
     def reverse(self) -> "FirewallStep":
         """The step that undoes this one."""
         return replace(self, before=self.after, after=self.before)
+
+
+def _ip_command(text: str, noun: str, *, add: bool) -> str:
+    """`ip -4 rule pref …` as the command that adds or deletes it."""
+    return text.replace(f" {noun} ", f" {noun} {'add' if add else 'del'} ", 1)
 
 
 Step = SysctlStep | RouteStep | RuleStep | FirewallStep

@@ -1,6 +1,7 @@
 """`gtunnel netsetup`: the kernel's side of the same configuration file. Here alone gtunnel and netsetup meet."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 
@@ -12,7 +13,8 @@ from gtunnel.errors import GtunnelError
 from gtunnel.net import names
 from netsetup import api, model
 from netsetup.errors import NetsetupError
-from netsetup.plan import step_lines
+from netsetup.outcome import Outcome, Status
+from netsetup.plan import Plan, step_lines
 
 IN_SYNC, FAILED, DRIFT = 0, 1, 2
 
@@ -63,7 +65,10 @@ def _add(
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     if name != "destroy":
         parser.add_argument("file", metavar="FILE", nargs="?", help="configuration file (default: see gtunnel --help)")
+    parser.add_argument("--json", action="store_true", help="answer in JSON, for programs")
     parser.add_argument("--netns", metavar="NAME", help="work in this network namespace (see ip-netns(8))")
+    if name == "plan":
+        parser.add_argument("--script", action="store_true", help="answer with a shell script that does the same")
     if name in ("apply", "destroy"):
         parser.add_argument("--dry-run", action="store_true", help="say the steps, do nothing")
     parser.set_defaults(func=_guarded(action))
@@ -84,11 +89,14 @@ def _guarded(action: Callable[[argparse.Namespace], int]) -> Callable[[argparse.
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    return _print(api.plan(_request_or_refuse(arguments), arguments.netns).lines())
+    plan = api.plan(_request_or_refuse(arguments), arguments.netns)
+    if arguments.script:
+        return _print(script_of(plan, arguments.netns))
+    return _tell(arguments, plan)
 
 
 def _apply(arguments: argparse.Namespace) -> int:
-    return _print(api.apply(_request_or_refuse(arguments), arguments.netns, dry_run=arguments.dry_run).lines())
+    return _tell(arguments, api.apply(_request_or_refuse(arguments), arguments.netns, dry_run=arguments.dry_run))
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -97,12 +105,15 @@ def _status(arguments: argparse.Namespace) -> int:
     except NothingWantedError as nothing:
         return _status_of_nothing(arguments, nothing)
     status = api.status(wanted, arguments.netns)
-    _print(status.lines())
+    _tell(arguments, status)
     return IN_SYNC if status.in_sync else DRIFT
 
 
 def _status_of_nothing(arguments: argparse.Namespace, nothing: NothingWantedError) -> int:
     left = _left_behind(arguments)
+    if arguments.json:
+        _tell(arguments, Status(differences=left))
+        return DRIFT if left else IN_SYNC
     if not left:
         print(f"in sync: {nothing}, and nothing of ours is there")
         return IN_SYNC
@@ -111,7 +122,25 @@ def _status_of_nothing(arguments: argparse.Namespace, nothing: NothingWantedErro
 
 
 def _destroy(arguments: argparse.Namespace) -> int:
-    return _print(api.destroy(netns=arguments.netns, dry_run=arguments.dry_run).lines())
+    return _tell(arguments, api.destroy(netns=arguments.netns, dry_run=arguments.dry_run))
+
+
+def script_of(plan: Plan, netns: str | None) -> tuple[str, ...]:
+    """A plan as a shell script to review, keep, or run elsewhere."""
+    return (
+        "#!/bin/sh",
+        f"# What `gtunnel netsetup apply` would do{f' in the network namespace {netns}' if netns else ''}.",
+        "# apply also locks, reads back, undoes what it did if anything fails, and remembers former sysctls.",
+        *(f"# {note}" for note in plan.notes),
+        *(f"# Warning: {warning}" for warning in plan.warnings),
+        "set -eu",
+        *plan.script,
+    )
+
+
+def _tell(arguments: argparse.Namespace, answer: Plan | Outcome | Status) -> int:
+    """For people, or with --json for programs."""
+    return _print((json.dumps(answer.data(), indent=2),) if arguments.json else answer.lines())
 
 
 def _print(lines: tuple[str, ...]) -> int:

@@ -40,7 +40,8 @@ class FirewallBackend(Protocol):
         ...
 
     def render(self, chains: tuple[Chain, ...]) -> Image:
-        """The image that `chains` would make. Pure; raises FirewallError for what the backend cannot express."""
+        """The image that `chains` would make. Changes nothing; raises FirewallError for what cannot be expressed, and
+        BackendError where this backend cannot be used at all."""
         ...
 
     def read(self) -> Image:
@@ -53,6 +54,10 @@ class FirewallBackend(Protocol):
 
         Raises FirewallError when the kernel refuses it, or when reading back gives something else.
         """
+        ...
+
+    def script(self, unit: str, before: Content | None, after: Content | None) -> tuple[str, ...]:
+        """Lines of a POSIX shell script that take `unit` from one content to the other, as atomically as `write`."""
         ...
 
     def warnings(self) -> tuple[str, ...]:

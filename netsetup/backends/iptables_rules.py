@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from netsetup.backends.contract import Content, Image
+from netsetup.backends.legacy import PROGRAMS
+from netsetup.errors import BackendError
 from netsetup.state import (
     Accept,
     Chain,
@@ -22,7 +24,7 @@ from netsetup.state import (
     Redirect,
     Return,
     Rule,
-    SaveMark,
+    SetConnectionMark,
     SetMark,
     Tproxy,
     Verdict,
@@ -31,9 +33,6 @@ from netsetup.state import (
 RuleDict = dict[str, Any]
 Tables = dict[str, Any]
 """A unit's data: {"chains": {name: [rule, ...]}, "hooks": {built-in chain: [rule, ...]}}."""
-
-PROGRAMS = {Family.IPV4: "iptables-legacy", Family.IPV6: "ip6tables-legacy"}
-"""Never plain `iptables`: on Debian that is the nft variant, which neither shows nor removes what is ours."""
 
 _SHARED = "shared"  # what the comment says where a rule serves all services
 _MAX_COMMENT = 100  # xt_comment has 256 bytes and cuts silently; a service's name is not worth more
@@ -73,6 +72,24 @@ def content(unit: str, data: Tables) -> Content:
     lines += [f"-I {chain} {rule_text(rule)}" for chain, rules in data["hooks"].items() for rule in rules]
     program, table = unit.split()
     return Content(json.dumps(data), tuple(f"{program} -t {table} {line}" for line in lines))
+
+
+def restore(unit: str, before: Content | None, after: Content | None) -> tuple[str, ...]:
+    """What iptables-legacy-restore(8) has to be given, with --noflush, to get from one content to the other."""
+    _, table = unit.split()
+    old: Tables = {"chains": {}, "hooks": {}} if before is None else json.loads(before.data)
+    new: Tables = {"chains": {}, "hooks": {}} if after is None else json.loads(after.data)
+    gone = [name for name in old["chains"] if name not in new["chains"]]
+    return (
+        f"*{table}",
+        # Declaring a chain empties it, so all are declared before any rule speaks of them.
+        *(f":{name} - [0:0]" for name in (*new["chains"], *gone)),
+        *(f"-D {chain} {rule_text(rule)}" for chain, rules in old["hooks"].items() for rule in rules),
+        *(f"-A {chain} {rule_text(rule)}" for chain, rules in new["chains"].items() for rule in rules),
+        *(f"-I {chain} {rule_text(rule)}" for chain, rules in new["hooks"].items() for rule in reversed(rules)),
+        *(f"-X {name}" for name in gone),
+        "COMMIT",
+    )
 
 
 def _ordered(value: Any, keys: tuple[str, ...] = _ORDER) -> Any:
@@ -117,10 +134,15 @@ def _match(match: Match, family: Family) -> RuleDict:
         "addrtype": {"dst-type": "LOCAL"} if match.local_destination else None,
         "mark": match.mark and {"mark": str(match.mark)},
         "connmark": match.connection_mark and {"mark": str(match.connection_mark)},
-        "conntrack": match.direction and {"ctdir": match.direction.value},
+        "conntrack": _conntrack(match),
     }
     found.update({name: value for name, value in parts.items() if value})
     return found
+
+
+def _conntrack(match: Match) -> dict[str, str]:
+    wanted = {"ctdir": match.direction.value} if match.direction is not None else {}
+    return wanted | ({"ctstate": "INVALID"} if match.invalid else {})
 
 
 def _network(text: str | None, family: Family) -> str | None:
@@ -137,11 +159,13 @@ def _target(verdict: Verdict, instance: str) -> str | dict[str, dict[str, str]]:
 
 
 def _tproxy(verdict: Tproxy) -> dict[str, dict[str, str]]:
+    if verdict.pass_on:
+        raise BackendError(
+            backend="iptables",
+            reason="its TPROXY drops what nobody listens for, so captureFailClosed = no cannot be had",
+            instead="use netBackend = nftables, or captureFailClosed = yes",
+        )
     return {"TPROXY": {"on-ip": verdict.host, "on-port": str(verdict.port), "tproxy-mark": str(verdict.mark)}}
-
-
-def _save_mark(verdict: SaveMark) -> dict[str, dict[str, str]]:
-    return {"CONNMARK": {"save-mark": "", "nfmask": f"{verdict.mask:#x}", "ctmask": f"{verdict.mask:#x}"}}
 
 
 def _dnat(verdict: Dnat) -> dict[str, dict[str, str]]:
@@ -155,7 +179,7 @@ _TARGETS: Mapping[type, Callable[[Any, str], Any]] = {
     Drop: lambda _verdict, _instance: "DROP",
     Jump: lambda verdict, instance: f"{instance}.{verdict.chain}",
     SetMark: lambda verdict, _instance: {"MARK": {"set-xmark": str(verdict.mark)}},
-    SaveMark: lambda verdict, _instance: _save_mark(verdict),
+    SetConnectionMark: lambda verdict, _instance: {"CONNMARK": {"set-xmark": str(verdict.mark)}},
     Tproxy: lambda verdict, _instance: _tproxy(verdict),
     Redirect: lambda verdict, _instance: {"REDIRECT": {"to-ports": str(verdict.port)}},
     Dnat: lambda verdict, _instance: _dnat(verdict),

@@ -2,7 +2,8 @@
 
 How a packet travels, with marks d (divert), o (own) and l (local), all under one mask:
 
-    from outside   mangle/pre: a transparent socket of ours knows it -> d; else a service's TPROXY -> d
+    from outside   mangle/pre: a transparent socket of ours knows it -> d; else a service's TPROXY -> d, kept with the
+                   connection, so that what comes when the socket is gone does not go on in the clear
                    "fwmark d -> table" delivers it here; "iif lo fwmark d -> main", one rule earlier, keeps the kernel's
                    reverse-path lookup sane where src_valid_mark=1
     own, TPROXY    mangle/out: SYN of a captured connection -> l, kept with the connection; later packets l from there;
@@ -16,9 +17,9 @@ Nothing is decided for packets that come in through lo: their route was found wh
 
 from collections.abc import Iterable, Iterator
 
-from netsetup.model import Interception, Request
+from netsetup.model import Interception, Method, Request
 from netsetup.modes.capture import Taken, take
-from netsetup.modes.choice import Delivery, captured_families, deliveries, explain
+from netsetup.modes.choice import Delivery, Origin, captured_families, deliveries, explain
 from netsetup.modes.source import loopback_targets, needs_connection_mark, source_families
 from netsetup.modes.validate import validated
 from netsetup.state import (
@@ -37,7 +38,7 @@ from netsetup.state import (
     Return,
     Route,
     Rule,
-    SaveMark,
+    SetConnectionMark,
     SetMark,
     Sysctl,
     Table,
@@ -60,7 +61,7 @@ def desired(request: Request, available: tuple[Family, ...] = tuple(Family)) -> 
                 continue
             for delivery in deliveries(interception, interception.capture, family):
                 ways.append((number, interception, delivery))
-                notes.append(explain(interception.name, delivery))
+                notes.append(explain(interception.name, delivery, closed=interception.capture.fail_closed))
     parts = [_Part(request, family, ways) for family in available]
     for interception in request.interceptions:
         if interception.source:
@@ -81,6 +82,12 @@ def _sysctls(ways: Iterable[tuple[int, Interception, Delivery]]) -> Iterator[Sys
         if delivery.via_loopback_sysctl and interception.capture is not None:
             for interface in interception.capture.interfaces:
                 yield Sysctl(path=f"net/ipv4/conf/{interface}/route_localnet", value="1")
+
+
+def _keeps(interception: Interception, delivery: Delivery) -> bool:
+    """Whether connections of this delivery are remembered as captured, by the mark for divert."""
+    closed = interception.capture is not None and interception.capture.fail_closed
+    return closed and delivery.method is Method.TPROXY and delivery.origin is Origin.OUTSIDE
 
 
 class _Part:
@@ -118,7 +125,8 @@ class _Part:
             self._chain("npre", Table.NAT, self._calls("npre"), Hook.PREROUTING),
             self._chain("nout", Table.NAT, self._nout(), Hook.OUTPUT),
         ]
-        return [chain for chain in (*entries, *(taken.chain for taken, _ in self._taken)) if chain.rules]
+        services = [chain for taken, _ in self._taken for chain in taken.chains]
+        return [chain for chain in (*entries, *services) if chain.rules]
 
     def rules(self) -> list[IpRule]:
         """At most one rule per priority and mark; those by source share the last priority."""
@@ -150,7 +158,7 @@ class _Part:
     @property
     def _diverts(self) -> bool:
         """Whether packets from outside may belong to a transparent socket of ours."""
-        return bool(self._sources) or any(taken.entry == "pre" for taken, _ in self._taken)
+        return bool(self._sources) or any(delivery.method is Method.TPROXY for _, _, delivery in self._ways)
 
     def _pre(self) -> list[Rule]:
         rules = [
@@ -165,7 +173,12 @@ class _Part:
         ]
         if self._diverts:
             rules.append(Rule(match=Match(outside=True, transparent_socket=True), verdict=Jump("divert")))
-        return rules + self._calls("pre")
+        rules += self._calls("pre")
+        if any(_keeps(interception, delivery) for _, interception, delivery in self._ways):
+            # No service wants it any more, or the proxy has lost its socket: it must not go on in the clear.
+            captured = Match(outside=True, connection_mark=self._divert, direction=Direction.ORIGINAL)
+            rules.append(Rule(match=captured, verdict=Jump("divert")))
+        return rules
 
     def _out(self) -> list[Rule]:
         """Answers first: with tcp_fwmark_accept=1 a server's answers carry our own mark as well."""
@@ -174,7 +187,7 @@ class _Part:
             answer = Match(connection_mark=self._own, direction=Direction.REPLY)
             rules.append(Rule(match=answer, verdict=Jump("loop")))
             to_here = Match(mark=self._own, local_destination=True)
-            rules.append(Rule(match=to_here, verdict=SaveMark(self._own.mask)))
+            rules.append(Rule(match=to_here, verdict=SetConnectionMark(self._own)))
         calls = self._calls("out")
         if calls:
             rules.append(Rule(match=Match(mark=self._own), verdict=Return()))
@@ -183,7 +196,8 @@ class _Part:
         return rules + calls
 
     def _take(self) -> list[Rule]:
-        return [Rule(verdict=SetMark(self._local)), Rule(verdict=SaveMark(self._local.mask)), Rule(verdict=Accept())]
+        marks = (SetMark(self._local), SetConnectionMark(self._local))
+        return [*(Rule(verdict=mark) for mark in marks), Rule(verdict=Accept())]
 
     def _nout(self) -> list[Rule]:
         calls = self._calls("nout")
@@ -191,9 +205,10 @@ class _Part:
 
     def _calls(self, entry: str) -> list[Rule]:
         return [
-            Rule(match=taken.when, verdict=Jump(taken.chain.name), service=service)
+            Rule(match=match, verdict=Jump(taken.name), service=service)
             for taken, service in self._taken
             if taken.entry == entry
+            for match in taken.when
         ]
 
     def _mark_and_accept(self, mark: Mark) -> list[Rule]:

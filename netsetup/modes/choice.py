@@ -114,7 +114,7 @@ _WHY = {
 }
 
 
-def explain(name: str, delivery: Delivery) -> str:
+def explain(name: str, delivery: Delivery, *, closed: bool = True) -> str:
     """The sentence in `plan` that says how this traffic is taken."""
     how = "REDIRECT" if keeps_address(delivery) else "DNAT"
     if delivery.method is Method.TPROXY:
@@ -123,6 +123,8 @@ def explain(name: str, delivery: Delivery) -> str:
     text = f"[{name}] IPv{delivery.family.value}, {delivery.origin.value}: {how} to {host}:{delivery.listener.port}"
     if delivery.automatic:
         text += f" (auto: {_WHY[delivery.origin]})"
+    if not closed:
+        text += " (while the proxy is down it goes on in the clear: captureFailClosed = no)"
     if delivery.listener.host == "::" and delivery.family is Family.IPV4:
         text += " (it has to take IPv4 as well: not IPV6_V6ONLY)"
     if delivery.via_loopback_sysctl:
@@ -135,6 +137,13 @@ def _delivery(name: str, capture: Capture, case: tuple[Family, Origin], listener
     method = capture.method
     if method is Method.AUTO:
         method = Method.TPROXY if origin is Origin.OUTSIDE else Method.REDIRECT
+    if not capture.fail_closed and (method, origin) != (Method.TPROXY, Origin.OUTSIDE):
+        raise ImpossibleError(
+            service=name,
+            what=f"captureFailClosed = no for {origin.value} by {method.value}",
+            why="only TPROXY can leave traffic from outside alone while nobody listens",
+            instead="use captureMethod = tproxy without captureLocal, or captureFailClosed = yes",
+        )
     by_sysctl = method is Method.REDIRECT and origin is Origin.OUTSIDE and is_loopback(listener.host)
     if by_sysctl and family is Family.IPV6:
         raise ImpossibleError(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from netsetup import api
-from netsetup.model import Capture, Interception, Listener, Method, Request, Target
+from netsetup.model import Backend, Capture, Interception, Listener, Method, Request, Target
 from tests.netsetup.world import ANY, CLIENT, EGRESS, INGRESS, LOOPBACK, SERVER, World
 
 pytestmark = pytest.mark.root
@@ -54,6 +54,13 @@ CASES = [
     for listener in listeners
     for server in ((REMOTE, OWN) if origin is OUTSIDE else (REMOTE, OWN, LO))
 ]
+
+
+@pytest.fixture(params=[Backend.NFTABLES, Backend.IPTABLES], ids=lambda backend: str(backend.value))
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Everything here is seen with both."""
+    wanted: Backend = request.param
+    return wanted
 
 
 @pytest.fixture(scope="module")
@@ -104,42 +111,46 @@ def _listeners(where: str) -> tuple[Listener, ...]:
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.usefixtures("servers")
 def test_captured_traffic_goes_through_the_proxy_to_where_it_was_meant(
-    world: World, case: Case, tmp_path: Path
+    world: World, backend: Backend, case: Case, tmp_path: Path
 ) -> None:
     capture = Capture(ports=((SERVER_PORT, SERVER_PORT),), local=case.origin is LOCAL, method=case.method)
     service = Interception(name="web", listeners=_listeners(case.listener), source=case.source, capture=capture)
-    request = Request(interceptions=(service,))
+    request = Request(interceptions=(service,), backend=backend)
     _exchange(world, request, case, tmp_path)
 
 
 @pytest.mark.usefixtures("servers")
 @pytest.mark.parametrize("source", [False, True], ids=["destination", "both"])
 def test_redirect_to_a_listener_on_ipv4_loopback_switches_route_localnet_on(
-    world: World, source: bool, tmp_path: Path
+    world: World, backend: Backend, source: bool, tmp_path: Path
 ) -> None:
     capture = Capture(ports=((SERVER_PORT, SERVER_PORT),), interfaces=("eth1",), method=Method.REDIRECT)
     listeners = (Listener(host="127.0.0.1", port=PORT),)
     service = Interception(name="web", listeners=listeners, source=source, capture=capture)
     case = Case(Method.REDIRECT, OUTSIDE, REMOTE, "lo", source)
-    _exchange(world, Request(interceptions=(service,)), case, tmp_path, families=(4,))
+    _exchange(world, Request(interceptions=(service,), backend=backend), case, tmp_path, families=(4,))
 
 
 @pytest.mark.usefixtures("servers")
 @pytest.mark.parametrize("method", [Method.TPROXY, Method.REDIRECT], ids=lambda method: str(method.value))
 @pytest.mark.parametrize("origin", [OUTSIDE, LOCAL])
 def test_a_dual_stack_listener_takes_ipv4_as_well(
-    world: World, method: Method, origin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, backend: Backend, method: Method, origin: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(os.environ, "STANDIN", "dual")
     capture = Capture(ports=((SERVER_PORT, SERVER_PORT),), local=origin is LOCAL, method=method)
     service = Interception(name="web", listeners=(Listener(host="::", port=PORT),), source=True, capture=capture)
-    _exchange(world, Request(interceptions=(service,)), Case(method, origin, REMOTE, "any", True), tmp_path)
+    _exchange(
+        world, Request(interceptions=(service,), backend=backend), Case(method, origin, REMOTE, "any", True), tmp_path
+    )
 
 
 @pytest.mark.usefixtures("servers")
 @pytest.mark.parametrize("sysctl", ["src_valid_mark=1", "rp_filter=1"])
 @pytest.mark.parametrize("where", [REMOTE, OWN])
-def test_strict_reverse_path_checks_do_not_break_it(world: World, sysctl: str, where: str, tmp_path: Path) -> None:
+def test_strict_reverse_path_checks_do_not_break_it(
+    world: World, backend: Backend, sysctl: str, where: str, tmp_path: Path
+) -> None:
     name, value = sysctl.split("=")
     names = [f"net.ipv4.conf.{interface}.{name}" for interface in ("all", "eth1", "eth2", "lo")]
     world.run(world.gateway, "sysctl -qw net.ipv4.conf.all.rp_filter=1")
@@ -150,7 +161,7 @@ def test_strict_reverse_path_checks_do_not_break_it(world: World, sysctl: str, w
             capture = Capture(ports=((SERVER_PORT, SERVER_PORT),), local=origin is LOCAL, method=Method.TPROXY)
             service = Interception(name="web", listeners=_listeners("lo"), source=True, capture=capture)
             case = Case(Method.TPROXY, origin, where, "lo", source=True)
-            _exchange(world, Request(interceptions=(service,)), case, tmp_path)
+            _exchange(world, Request(interceptions=(service,), backend=backend), case, tmp_path)
     finally:
         for one in names:
             world.run(world.gateway, f"sysctl -qw {one}=0")
@@ -177,11 +188,11 @@ def test_strict_reverse_path_checks_do_not_break_it(world: World, sysctl: str, w
     ids=str,
 )
 def test_only_the_traffic_that_was_named_is_captured(
-    world: World, narrowing: dict[str, Any], captured: bool, tmp_path: Path
+    world: World, backend: Backend, narrowing: dict[str, Any], captured: bool, tmp_path: Path
 ) -> None:
     capture = replace(Capture(ports=((SERVER_PORT, SERVER_PORT),)), **narrowing)
     service = Interception(name="web", listeners=_listeners("lo"), source=False, capture=capture)
-    request = Request(interceptions=(service,))
+    request = Request(interceptions=(service,), backend=backend)
     api.apply(request, world.gateway, directory=tmp_path)
     try:
         with _proxy(world, request):
@@ -198,11 +209,11 @@ def test_only_the_traffic_that_was_named_is_captured(
 @pytest.mark.parametrize("host", ["client", "gateway"])
 @pytest.mark.parametrize("family", [4, 6])
 def test_connections_that_exist_already_survive_apply_and_destroy(
-    world: World, method: Method, host: str, family: int, tmp_path: Path
+    world: World, backend: Backend, method: Method, host: str, family: int, tmp_path: Path
 ) -> None:
     capture = Capture(ports=((1, 65535),), local=True, method=method)
     service = Interception(name="all", listeners=_listeners("any"), source=True, capture=capture)
-    request = Request(interceptions=(service,))
+    request = Request(interceptions=(service,), backend=backend)
     talk = [str(SERVER_PORT), SERVER[family]]
     with _stopping(world.start(getattr(world, host), "talk", *talk)) as conversation:
         _say(conversation)
@@ -253,11 +264,11 @@ def _exchange(world: World, request: Request, case: Case, directory: Path, famil
 @pytest.mark.parametrize("where", [REMOTE, OWN, LO])
 @pytest.mark.parametrize("listener", ["any", "ingress"])
 def test_a_server_sees_the_address_of_the_client_who_came_to_the_proxy_itself(
-    world: World, where: str, listener: str, tmp_path: Path
+    world: World, backend: Backend, where: str, listener: str, tmp_path: Path
 ) -> None:
     targets = tuple(Target(host=host, port=SERVER_PORT) for host in ADDRESSES[where].values())
     service = Interception(name="https", listeners=_listeners(listener), source=True, targets=targets)
-    request = Request(interceptions=(service,))
+    request = Request(interceptions=(service,), backend=backend)
     before = world.snapshot()
     api.apply(request, world.gateway, directory=tmp_path)
     try:

@@ -53,7 +53,7 @@ def test_the_lock_of_iptables_is_waited_for_and_held(
 
         def work() -> None:
             with IptablesBackend("gtunnel") as backend:
-                backend.read()
+                backend.write("iptables-legacy mangle", None)
 
         inside(world.gateway, work)
         assert holder.poll() is not None
@@ -65,7 +65,7 @@ def test_a_child_that_dies_is_reported_with_its_last_words(world: World, monkeyp
 
     def work() -> None:
         with IptablesBackend("gtunnel") as backend, pytest.raises(FirewallError, match="child process ended"):
-            backend.read()
+            backend.write("iptables-legacy mangle", None)
 
     inside(world.gateway, work)
 
@@ -79,7 +79,7 @@ def test_a_missing_library_is_named_with_what_to_install(
 
     def work() -> None:
         with IptablesBackend("gtunnel") as backend, pytest.raises(BackendError, match=r"pip install 'gtunnel\[ipt"):
-            backend.read()
+            backend.write("iptables-legacy mangle", None)
 
     inside(world.gateway, work)
 
@@ -111,3 +111,19 @@ def test_nftables_beside_ours_are_a_warning_if_they_do_something(
         inside(world.server, warned)
     finally:
         world.run(world.server, "nft flush ruleset")
+
+
+@pytest.mark.root
+def test_reading_needs_no_library_where_nothing_is_ours(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also beside others' rules in the same tables: python-iptables takes half a second to load."""
+    (tmp_path / "iptc.py").write_text("raise ImportError('No module named iptc')")
+    monkeypatch.setitem(os.environ, "PYTHONPATH", str(tmp_path))
+
+    def work() -> None:
+        with IptablesBackend("gtunnel") as backend:
+            assert backend.read() == {}
+
+    assert "--dport 2222" in world.run(world.gateway, "iptables-legacy-save -t mangle")
+    inside(world.gateway, work)

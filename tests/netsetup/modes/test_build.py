@@ -22,7 +22,7 @@ from netsetup.state import (
     Return,
     Route,
     Rule,
-    SaveMark,
+    SetConnectionMark,
     Sysctl,
     Table,
 )
@@ -42,7 +42,7 @@ def test_nothing_wanted_is_nothing() -> None:
 
 def test_tproxy_needs_a_mark_a_rule_and_a_route_in_each_family() -> None:
     wanted = desired(request())
-    assert set(_chains(wanted)) == set(_chains(wanted, Family.IPV6)) == {"pre", "divert", "tp0"}
+    assert set(_chains(wanted)) == set(_chains(wanted, Family.IPV6)) == {"pre", "divert", "tp0", "gv0"}
     assert wanted.rules[:2] == (
         IpRule(family=Family.IPV4, priority=5000, table=MAIN_TABLE, mark=DIVERT, interface="lo"),
         IpRule(family=Family.IPV4, priority=5001, table=100, mark=DIVERT),
@@ -57,12 +57,20 @@ def test_sockets_of_ours_are_asked_before_services() -> None:
     assert pre.rules[1].verdict == Jump("tp0")
 
 
+def test_what_was_captured_goes_nowhere_else_even_if_no_service_wants_it() -> None:
+    captured = Match(outside=True, connection_mark=DIVERT, direction=Direction.ORIGINAL)
+    last = Rule(match=captured, verdict=Jump("divert"))
+    assert _chains(desired(request()))["pre"].rules[-1] == last
+    assert last not in _chains(desired(request(service(capture_fail_closed=False))))["pre"].rules
+
+
 def test_redirect_alone_needs_no_routing() -> None:
     listeners = (Listener(host="0.0.0.0", port=1),)
     wanted = desired(request(service(listeners=listeners, capture_method=Method.REDIRECT, capture_local=True)))
     assert wanted.rules == ()
     assert wanted.routes == ()
-    assert {chain.table for chain in wanted.chains} == {Table.NAT}
+    by_table = {table: {chain.name for chain in wanted.chains if chain.table is table} for table in Table}
+    assert by_table == {Table.NAT: {"npre", "nout", "rd0", "rl0"}, Table.MANGLE: {"pre", "st0"}}
 
 
 def test_the_proxys_own_connections_are_not_captured() -> None:
@@ -84,7 +92,7 @@ def test_answers_of_servers_on_the_gateway_are_turned_around() -> None:
     out = _chains(wanted)["out"]
     assert out.rules == (
         Rule(match=Match(connection_mark=OWN, direction=Direction.REPLY), verdict=Jump("loop")),
-        Rule(match=Match(mark=OWN, local_destination=True), verdict=SaveMark(0xFF)),
+        Rule(match=Match(mark=OWN, local_destination=True), verdict=SetConnectionMark(OWN)),
     )
     assert IpRule(family=Family.IPV4, priority=5002, table=100, mark=TAKEN) in wanted.rules
 

@@ -5,9 +5,24 @@ import pytest
 from netsetup.model import Marks, Method
 from netsetup.modes.capture import Taken, take
 from netsetup.modes.choice import Origin, deliveries
-from netsetup.state import Dnat, Family, Jump, Mark, Match, Redirect, Return, Rule, Table, Tproxy
+from netsetup.state import (
+    Direction,
+    Dnat,
+    Drop,
+    Family,
+    Jump,
+    Mark,
+    Match,
+    Redirect,
+    Return,
+    Rule,
+    SetConnectionMark,
+    Table,
+    Tproxy,
+)
 from tests.netsetup.modes.requests import ANYWHERE, service
 
+DIVERT = Mark(1, 0xFF)
 MARKS = Marks(divert=1, own=2, local=3, mask=0xFF)
 
 
@@ -18,47 +33,72 @@ def _taken(family: Family = Family.IPV4, origin: Origin = Origin.OUTSIDE, **give
     return take(7, interception, delivery, MARKS)
 
 
-def test_tproxy_looks_at_syn_packets_from_outside_only() -> None:
+def _last(taken: Taken) -> Rule:
+    return taken.chains[0].rules[-1]
+
+
+def test_tproxy_takes_new_connections_from_outside() -> None:
+    (taken,) = _taken(capture_fail_closed=False)
+    (chain,) = taken.chains
+    assert (chain.table, taken.name, taken.entry) == (Table.MANGLE, "tp7", "pre")
+    assert taken.when == (Match(outside=True, syn=True),)
+    verdict = Tproxy("127.0.0.1", 9443, DIVERT, pass_on=True)
+    assert chain.rules == (Rule(match=Match(ports=(80, 80)), verdict=verdict, service="web"),)
+
+
+def test_failing_closed_what_was_captured_is_remembered_and_what_fits_no_connection_is_dropped() -> None:
     (taken,) = _taken()
-    assert (taken.chain.table, taken.chain.name, taken.entry) == (Table.MANGLE, "tp7", "pre")
-    assert taken.when == Match(outside=True, syn=True)
-    verdict = Tproxy("127.0.0.1", 9443, Mark(1, 0xFF))
-    assert taken.chain.rules == (Rule(match=Match(ports=(80, 80)), verdict=verdict, service="web"),)
+    assert taken.when == (
+        Match(outside=True, syn=True),
+        Match(outside=True, connection_mark=DIVERT, direction=Direction.ORIGINAL),
+        Match(outside=True, invalid=True),
+    )
+    select, give = taken.chains
+    assert [rule.verdict for rule in select.rules] == [Jump(give.name)]
+    assert [(rule.match, rule.verdict) for rule in give.rules] == [
+        (Match(invalid=True), Drop()),
+        (None, SetConnectionMark(DIVERT)),
+        (Match(), Tproxy("127.0.0.1", 9443, DIVERT)),
+        (None, Drop()),
+    ]
 
 
 @pytest.mark.parametrize(("family", "host"), [(Family.IPV4, "0.0.0.0"), (Family.IPV6, "::")])
 def test_tproxy_names_the_ingress_address_where_the_listener_is_anywhere(family: Family, host: str) -> None:
     (taken,) = _taken(family, listeners=ANYWHERE[1:])
-    assert taken.chain.rules[0].verdict == Tproxy(host, 9443, Mark(1, 0xFF))
+    assert Tproxy(host, 9443, DIVERT) in [rule.verdict for rule in taken.chains[-1].rules]
 
 
 def test_local_tproxy_marks_at_output_and_takes_at_loopback() -> None:
     marking, taking = _taken(origin=Origin.LOCAL, capture_method=Method.TPROXY)
-    assert (marking.entry, marking.when, marking.chain.rules[-1].verdict) == ("out", Match(syn=True), Jump("take"))
+    assert (marking.entry, marking.when, _last(marking).verdict) == ("out", (Match(syn=True),), Jump("take"))
     assert taking.entry == "pre"
-    assert taking.when == Match(interface="lo", syn=True, mark=Mark(3, 0xFF))
-    assert taking.chain.rules[-1].verdict == Tproxy("127.0.0.1", 9443, Mark(3, 0xFF))
+    assert taking.when == (Match(interface="lo", mark=Mark(3, 0xFF)),)
+    assert [rule.verdict for rule in taking.chains[-1].rules] == [Tproxy("127.0.0.1", 9443, Mark(3, 0xFF)), Drop()]
 
 
 def test_redirect_goes_to_the_nat_table() -> None:
-    (outside,) = _taken(capture_method=Method.REDIRECT, listeners=ANYWHERE)
-    assert (outside.chain.table, outside.entry, outside.chain.rules[-1].verdict) == (Table.NAT, "npre", Redirect(9443))
+    outside, stray = _taken(capture_method=Method.REDIRECT, listeners=ANYWHERE)
+    assert (outside.chains[0].table, outside.entry, _last(outside).verdict) == (Table.NAT, "npre", Redirect(9443))
+    assert (stray.chains[0].table, stray.entry, _last(stray).verdict) == (Table.MANGLE, "pre", Drop())
+    assert stray.when == (Match(outside=True, invalid=True),)
     (local,) = _taken(origin=Origin.LOCAL)
-    assert (local.chain.table, local.entry, local.chain.rules[-1].verdict) == (Table.NAT, "nout", Redirect(9443))
+    assert (local.chains[0].table, local.entry, _last(local).verdict) == (Table.NAT, "nout", Redirect(9443))
 
 
 def test_redirect_to_one_address_says_which() -> None:
-    (taken,) = _taken(capture_method=Method.REDIRECT, capture_interfaces=("eth0",))
-    assert taken.chain.rules[-1].verdict == Dnat("127.0.0.1", 9443)
+    taken, _ = _taken(capture_method=Method.REDIRECT, capture_interfaces=("eth0",))
+    assert _last(taken).verdict == Dnat("127.0.0.1", 9443)
 
 
 def test_what_is_excluded_comes_first_in_both_directions_and_only_of_the_family() -> None:
     (taken,) = _taken(capture_exclude=("192.0.2.9/32", "2001:db8::9/128"))
-    assert [(rule.match, rule.verdict) for rule in taken.chain.rules[:2]] == [
+    rules = taken.chains[0].rules
+    assert [(rule.match, rule.verdict) for rule in rules[:2]] == [
         (Match(destination="192.0.2.9/32"), Return()),
         (Match(source="192.0.2.9/32"), Return()),
     ]
-    assert len(taken.chain.rules) == 3
+    assert len(rules) == 3
 
 
 def test_every_combination_is_taken() -> None:
@@ -68,8 +108,24 @@ def test_every_combination_is_taken() -> None:
         capture_from_networks=("192.0.2.0/24", "2001:db8::/32"),
         capture_to_networks=("198.51.100.0/24", "203.0.113.0/24"),
     )
-    assert len({rule.match for rule in taken.chain.rules}) == 2 * 2 * 1 * 2
-    assert all(rule.match and rule.match.source == "192.0.2.0/24" for rule in taken.chain.rules)
+    rules = taken.chains[0].rules
+    assert len({rule.match for rule in rules}) == 2 * 2 * 1 * 2
+    assert all(rule.match and rule.match.source == "192.0.2.0/24" for rule in rules)
+
+
+def test_long_lists_add_up_instead_of_being_multiplied() -> None:
+    networks = tuple(f"198.51.100.{host}/32" for host in range(100))
+    (taken,) = _taken(
+        capture_ports=tuple((port, port) for port in range(1, 201)),
+        capture_interfaces=("eth0", "eth1"),
+        capture_to_networks=networks,
+        capture_exclude=("203.0.113.0/24",),
+    )
+    names = [chain.name for chain in taken.chains]
+    assert names == ["tp7", "tp7a", "tp7b", "gv7"]
+    assert [len(chain.rules) for chain in taken.chains[:3]] == [2 + 2, 100, 200]
+    for chain, following in zip(taken.chains, names[1:], strict=False):
+        assert chain.rules[-1].verdict == Jump(following)
 
 
 def test_interfaces_and_sources_do_not_narrow_what_the_gateway_itself_sends() -> None:
@@ -79,4 +135,5 @@ def test_interfaces_and_sources_do_not_narrow_what_the_gateway_itself_sends() ->
         capture_from_networks=("192.0.2.0/24",),
         capture_to_networks=("203.0.113.0/24",),
     )
-    assert [rule.match for rule in taken.chain.rules] == [Match(destination="203.0.113.0/24", ports=(80, 80))]
+    matches = [rule.match for rule in taken.chains[0].rules]
+    assert matches == [Match(destination="203.0.113.0/24", ports=(80, 80))]
