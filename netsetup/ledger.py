@@ -102,11 +102,16 @@ def _boot() -> str:
 
 @contextlib.contextmanager
 def lock(directory: Path, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
-    """Only one process at a time changes (or reads, to be sure of what it sees). Raises LockError, LedgerError."""
+    """Only one process at a time changes (or reads, to be sure of what it sees). Raises LockError, LedgerError.
+
+    Programs that we start inherit it where they are let (`close_fds=False`): if we are killed, the one that is just
+    changing the kernel still has the lock until it is done.
+    """
     path = directory / "netsetup.lock"
     try:
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.set_inheritable(descriptor, True)
     except OSError as error:
         raise LedgerError(path=path, reason=error.strerror or str(error)) from error
     try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from gtunnel.address import SocketAddress
 from gtunnel.cli import source
 from gtunnel.conf.errors import ConfigError
+from gtunnel.conf.options_net import NET_NAME
 from gtunnel.conf.settings import Configuration, ServiceSettings
 from gtunnel.errors import GtunnelError
 from gtunnel.net import names
@@ -17,6 +18,7 @@ from netsetup.outcome import Outcome, Status
 from netsetup.plan import Plan, step_lines
 
 IN_SYNC, FAILED, DRIFT = 0, 1, 2
+_DEFAULT_NAME = NET_NAME.default
 
 
 class NothingWantedError(GtunnelError):
@@ -28,12 +30,13 @@ class NothingWantedError(GtunnelError):
 DESCRIPTION = """\
 Set the kernel up for the transparent services of a configuration: firewall rules, routing rules, routes and sysctls,
 in IPv4 and IPv6. Everything carries our mark, and nothing else is touched. Applying twice changes nothing; "destroy"
-leaves the kernel as it was, but for empty tables of the firewall, which the kernel keeps once they were used.
+leaves the kernel as it was, but for empty tables of legacy iptables, which the kernel keeps once they were used.
 """
 
 EXAMPLE = """\
 examples:
   gtunnel netsetup plan /etc/gtunnel/gateway.conf       what would change
+  gtunnel netsetup plan --script > review.sh            the same as a shell script
   gtunnel netsetup apply /etc/gtunnel/gateway.conf      change it
   gtunnel netsetup status /etc/gtunnel/gateway.conf     exit status 0: in sync, 2: drift
   gtunnel netsetup destroy                              undo it
@@ -63,8 +66,11 @@ def _add(
     action: Callable[[argparse.Namespace], int],
 ) -> None:
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    if name != "destroy":
-        parser.add_argument("file", metavar="FILE", nargs="?", help="configuration file (default: see gtunnel --help)")
+    which = "configuration file (default: see gtunnel --help)"
+    if name == "destroy":
+        which = "configuration whose netName is meant (default: --name)"
+        parser.add_argument("--name", metavar="NAME", default=None, help="netName of what is to go (default: gtunnel)")
+    parser.add_argument("file", metavar="FILE", nargs="?", help=which)
     parser.add_argument("--json", action="store_true", help="answer in JSON, for programs")
     parser.add_argument("--netns", metavar="NAME", help="work in this network namespace (see ip-netns(8))")
     if name == "plan":
@@ -122,7 +128,12 @@ def _status_of_nothing(arguments: argparse.Namespace, nothing: NothingWantedErro
 
 
 def _destroy(arguments: argparse.Namespace) -> int:
-    return _tell(arguments, api.destroy(netns=arguments.netns, dry_run=arguments.dry_run))
+    name = arguments.name or (_name_in(arguments.file) if arguments.file is not None else _DEFAULT_NAME)
+    return _tell(arguments, api.destroy(name, arguments.netns, dry_run=arguments.dry_run))
+
+
+def _name_in(file: str) -> str:
+    return source.from_file(file).load().net.name
 
 
 def script_of(plan: Plan, netns: str | None) -> tuple[str, ...]:
@@ -165,12 +176,14 @@ def _request_or_refuse(arguments: argparse.Namespace) -> model.Request:
 
 def _left_behind(arguments: argparse.Namespace) -> tuple[str, ...]:
     """What is there of ours: what `destroy` would remove."""
-    return step_lines(api.destroy(netns=arguments.netns, dry_run=True).steps)
+    return step_lines(api.destroy(_name_in(arguments.file), arguments.netns, dry_run=True).steps)
 
 
 def _how_to_destroy(arguments: argparse.Namespace) -> str:
+    name = _name_in(arguments.file)
+    which = f" --name {name}" if name != _DEFAULT_NAME else ""
     where = f" --netns {arguments.netns}" if arguments.netns is not None else ""
-    return f"run `gtunnel netsetup destroy{where}`"
+    return f"run `gtunnel netsetup destroy{which}{where}`"
 
 
 def _request(arguments: argparse.Namespace) -> model.Request:
@@ -189,6 +202,7 @@ def request(configuration: Configuration) -> model.Request:
     net = configuration.net
     return model.Request(
         interceptions=interceptions,
+        instance=net.name,
         backend=model.Backend(net.backend.value),
         marks=model.Marks.from_first(net.mark, net.mask),
         table=net.table,
@@ -217,6 +231,7 @@ def _interception(service: ServiceSettings) -> model.Interception:
             exclude=capture.exclude,
             local=capture.local,
             method=model.Method(capture.method.value),
+            fail_closed=capture.fail_closed,
         ),
         targets=_targets(service),
     )

@@ -80,6 +80,7 @@ def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...])
             mask=mask,
             table=statements.one(net.NET_TABLE),
             priority=statements.one(net.NET_PRIORITY),
+            name=statements.one(net.NET_NAME),
         ),
         library=LibrarySettings(
             steps=tuple(
@@ -208,6 +209,7 @@ def _capture(statements: Statements) -> CaptureSettings | None:
         exclude=tuple(dict.fromkeys(chain.from_iterable(statements.all(capture.CAPTURE_EXCLUDE)))),
         local=statements.one(capture.CAPTURE_LOCAL),
         method=statements.one(capture.CAPTURE_METHOD),
+        fail_closed=statements.one(capture.CAPTURE_FAIL_CLOSED),
         place=line.place,
     )
 

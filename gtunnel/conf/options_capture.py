@@ -86,6 +86,24 @@ CAPTURE_EXCLUDE = Repeated(
     topic=Topic.TRANSPARENCY,
     more="Such as `captureExclude = 192.0.2.0/24,2001:db8::/32`.",
 )
+CAPTURE_FAIL_CLOSED = Single(
+    name="captureFailClosed",
+    scope=Scope.SERVICE,
+    parse=yes_no,
+    default=True,
+    metavar="yes|no",
+    help="while gtunnel is down, captured traffic goes nowhere",
+    since=SINCE,
+    default_text="yes",
+    topic=Topic.TRANSPARENCY,
+    more=(
+        "With yes, what `gtunnel netsetup apply` captures is refused or dropped as long as nobody listens, and a "
+        "connection that was captured never goes on past gtunnel, whatever becomes of it; nor does what fits no "
+        "connection. That takes connection tracking. With no, new connections go on to where they were meant, without "
+        "gtunnel, as if nothing were set up: that works for traffic from outside with `captureMethod = tproxy` and "
+        "nftables, and is refused elsewhere. Before `apply`, and after `destroy`, nothing is captured either way."
+    ),
+)
 CAPTURE_FROM = Repeated(
     name="captureFrom",
     scope=Scope.SERVICE,
@@ -154,6 +172,7 @@ CAPTURE_TO = Repeated(
 OPTIONS = (
     CAPTURE,
     CAPTURE_EXCLUDE,
+    CAPTURE_FAIL_CLOSED,
     CAPTURE_FROM,
     CAPTURE_INTERFACE,
     CAPTURE_LOCAL,

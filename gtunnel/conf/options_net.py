@@ -11,6 +11,7 @@ MAX_TABLE = 2**32 - 1
 RESERVED_TABLES = (253, 254, 255)
 # Four priorities have to stand before the main table's, whose priority is 32766 (ip-rule(8)).
 MAX_PRIORITY = 32762
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,15}")
 MAX_MARK = 2**32 - 1
 DEFAULT_MARK_MASK = 0xFF
 # divert, own, local: see NetSettings.
@@ -46,6 +47,13 @@ def marks(text: str) -> tuple[int, int]:
     return first, mask
 
 
+def net_name(text: str) -> str:
+    """Parse a name that can stand in the names of chains, tables and files."""
+    if _NAME.fullmatch(text) is None:
+        raise BadValueError("Illegal name: 1 to 15 of the characters A-Z, a-z, 0-9, _ and - are needed")
+    return text
+
+
 def _mark(text: str) -> int:
     if re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|[1-9][0-9]{0,9}|0", text.strip()) is None or int(text, 0) > MAX_MARK:
         raise BadValueError("Illegal mark: FIRST or FIRST/MASK is needed, such as 0x1/0xff")
@@ -57,13 +65,16 @@ NET_BACKEND = Single(
     scope=Scope.GLOBAL,
     parse=choice(NetBackend),
     default=NetBackend.AUTO,
-    works_for=(NetBackend.AUTO, NetBackend.IPTABLES),
     metavar="auto|iptables|nftables",
     help="what netsetup writes firewall rules with",
     since="gtunnel 0.1",
     default_text="auto",
     topic=Topic.TRANSPARENCY,
-    more="`netBackend = auto` takes what works here, today iptables (legacy). Only `gtunnel netsetup` looks at it.",
+    more=(
+        "`netBackend = auto` takes nftables where this machine's nft and kernel accept the rules, iptables (legacy) "
+        "where not; `gtunnel netsetup plan` says which, and why. What the other one wrote of ours is replaced. Only "
+        "`gtunnel netsetup` looks at it."
+    ),
 )
 NET_MARK = Single(
     name="netMark",
@@ -81,6 +92,22 @@ NET_MARK = Single(
         "keeps clear of other users of the lowest bits. The mask is one unbroken run of bits; bits outside of it "
         "are left alone. Change it with `gtunnel netsetup apply`, then restart gtunnel: its sockets carry the mark "
         "as well."
+    ),
+)
+NET_NAME = Single(
+    name="netName",
+    scope=Scope.GLOBAL,
+    parse=net_name,
+    default="gtunnel",
+    metavar="NAME",
+    help="the name by which netsetup finds what is its own",
+    since="gtunnel 0.1",
+    default_text="gtunnel",
+    topic=Topic.TRANSPARENCY,
+    more=(
+        "1 to 15 letters, digits, `_` and `-`. It is the name of the nftables table and of iptables chains. A second "
+        "configuration that is set up on the same machine needs a name of its own, with its own `netMark`, `netTable` "
+        "and `netPriority`: with the same name, each would replace what the other one has set up."
     ),
 )
 NET_TABLE = Single(
@@ -114,4 +141,4 @@ NET_PRIORITY = Single(
     ),
 )
 
-OPTIONS = (NET_BACKEND, NET_MARK, NET_TABLE, NET_PRIORITY)
+OPTIONS = (NET_BACKEND, NET_MARK, NET_NAME, NET_TABLE, NET_PRIORITY)

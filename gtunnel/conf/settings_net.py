@@ -43,7 +43,7 @@ class NetBackend(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetSettings:
-    """`netBackend`, `netMark` (first of three firewall marks, and their mask), `netTable`, `netPriority`.
+    """`netBackend`, `netMark` (first of three firewall marks, and their mask), `netTable`, `netPriority`, `netName`.
 
     The three marks are `mark`, `mark + step` and `mark + 2 * step`, where step is the mask's lowest bit: delivered to
     a local socket, gtunnel's own outgoing traffic, and captured traffic of the gateway itself.
@@ -54,6 +54,7 @@ class NetSettings:
     mask: int
     table: int
     priority: int
+    name: str = "gtunnel"
 
     @property
     def own_mark(self) -> int:
@@ -76,4 +77,5 @@ class CaptureSettings:
     exclude: tuple[str, ...]
     local: bool
     method: CaptureMethod
+    fail_closed: bool
     place: Place

@@ -110,6 +110,7 @@ class _Child:
             stderr=self._stderr,
             cwd=Path(__file__).parents[2],  # so that -m finds netsetup, installed or not
             text=True,
+            close_fds=False,  # the lock, see `ledger.lock`
         )
         self._greeted = False
 

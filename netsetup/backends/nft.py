@@ -99,6 +99,7 @@ def _run(argv: list[str], stdin: str, unit: str) -> str:
             text=True,
             timeout=_SECONDS,
             check=False,
+            close_fds=False,  # the lock, see `ledger.lock`
             env={**os.environ, "LC_ALL": "C"},
         )
     except FileNotFoundError as error:

@@ -1,6 +1,5 @@
-"""apply, status, destroy on a real kernel: desired state, exact restoration, crashes at every step."""
+"""apply, status, destroy on a real kernel: desired state, exact restoration. Crashes: test_crashes."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,67 +20,11 @@ from netsetup.errors import (
     StepError,
 )
 from netsetup.ledger import lock
-from netsetup.model import Backend, Capture, Interception, Listener, Marks, Method, Request, Target
+from netsetup.model import Backend, Capture, Interception, Marks, Method, Request
+from tests.netsetup.rich import LISTENERS, RICH
 from tests.netsetup.world import ROOT, World
 
 pytestmark = pytest.mark.root
-
-LISTENERS = (Listener(host="127.0.0.1", port=9443), Listener(host="::", port=9443))
-RICH = Request(
-    interceptions=(
-        Interception(
-            name="web & more",
-            listeners=LISTENERS,
-            source=True,
-            capture=Capture(
-                ports=((80, 80), (8000, 8080)),
-                interfaces=("eth1",),
-                from_networks=("192.0.2.0/24", "2001:db8:1::/64"),
-                exclude=("203.0.113.7/32",),
-                local=True,
-                method=Method.TPROXY,
-            ),
-        ),
-        Interception(
-            name="mail",
-            listeners=(Listener(host="127.0.0.1", port=9025),),
-            source=False,
-            capture=Capture(ports=((25, 25),), interfaces=("eth1",), local=True, method=Method.REDIRECT),
-        ),
-        Interception(
-            name="back",
-            listeners=(Listener(host="::", port=443),),
-            source=True,
-            targets=(Target(host="127.0.0.1", port=80), Target(host="::1", port=80)),
-        ),
-    )
-)
-"""Everything at once: both methods, a sysctl, ip rules of each kind, rules in four tables."""
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from netsetup import apply, operations
-from netsetup.kernel import namespace
-from tests.netsetup.test_api import RICH
-
-what, netns, directory, after, when = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
-perform = apply.Executor._perform
-count = 0
-
-def dying(self, step):
-    global count
-    count += 1
-    if when == "before" and count == after:
-        os.kill(os.getpid(), signal.SIGKILL)
-    perform(self, step)
-    if when == "after" and count == after:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-apply.Executor._perform = dying
-namespace.enter(netns)
-operations.apply(RICH, directory) if what == "apply" else operations.destroy("gtunnel", directory)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -99,23 +42,29 @@ def clean(world: World, tmp_path: Path) -> Iterator[dict[str, str]]:
     assert world.snapshot() == before
 
 
+@pytest.fixture(params=[Backend.NFTABLES, Backend.IPTABLES], ids=lambda backend: str(backend.value))
+def rich(request: pytest.FixtureRequest) -> Request:
+    """RICH, with each backend."""
+    return replace(RICH, backend=request.param)
+
+
 def test_applying_twice_changes_nothing_and_destroying_restores_all(
-    world: World, clean: dict[str, str], tmp_path: Path
+    world: World, rich: Request, clean: dict[str, str], tmp_path: Path
 ) -> None:
-    planned = api.plan(RICH, world.gateway, directory=tmp_path)
-    assert not api.status(RICH, world.gateway, directory=tmp_path).in_sync
-    assert api.apply(RICH, world.gateway, dry_run=True, directory=tmp_path).steps == planned.steps
+    planned = api.plan(rich, world.gateway, directory=tmp_path)
+    assert not api.status(rich, world.gateway, directory=tmp_path).in_sync
+    assert api.apply(rich, world.gateway, dry_run=True, directory=tmp_path).steps == planned.steps
     assert world.snapshot() == clean
     assert list(tmp_path.glob("*.json")) == []
 
-    first = api.apply(RICH, world.gateway, directory=tmp_path)
+    first = api.apply(rich, world.gateway, directory=tmp_path)
     assert first.changed
     assert first.steps == planned.steps
     applied = world.snapshot()
     assert applied != clean
-    assert api.status(RICH, world.gateway, directory=tmp_path).in_sync
+    assert api.status(rich, world.gateway, directory=tmp_path).in_sync
 
-    again = api.apply(RICH, world.gateway, directory=tmp_path)
+    again = api.apply(rich, world.gateway, directory=tmp_path)
     assert not again.changed
     assert again.lines()[-1] == "apply: nothing to do"
     assert world.snapshot() == applied
@@ -128,19 +77,59 @@ def test_applying_twice_changes_nothing_and_destroying_restores_all(
     assert not api.destroy("gtunnel", world.gateway, directory=tmp_path).changed
 
 
-def test_what_a_plan_says_of_the_firewall_can_be_pasted(world: World, clean: dict[str, str], tmp_path: Path) -> None:
+def test_what_a_plan_says_of_iptables_can_be_pasted(world: World, clean: dict[str, str], tmp_path: Path) -> None:
     """Into the firewall that we write to: `iptables` alone is another one on Debian."""
-    for line in api.plan(RICH, world.gateway, directory=tmp_path).lines():
+    legacy = replace(RICH, backend=Backend.IPTABLES)
+    for line in api.plan(legacy, world.gateway, directory=tmp_path).lines():
         if line.startswith(("+ iptables", "+ ip6tables")):
             world.run(world.gateway, line.removeprefix("+ "))
     assert world.snapshot() != clean
-    rest = api.plan(RICH, world.gateway, directory=tmp_path).lines()
+    rest = api.plan(legacy, world.gateway, directory=tmp_path).lines()
     assert not [line for line in rest if "tables" in line]
 
 
-def test_a_changed_request_replaces_the_old_one(world: World, clean: dict[str, str], tmp_path: Path) -> None:
-    api.apply(RICH, world.gateway, directory=tmp_path)
-    only_mail = replace(RICH, interceptions=RICH.interceptions[1:2], table=101, priority=6000)
+def test_a_plan_as_a_script_does_what_apply_does(
+    world: World, rich: Request, clean: dict[str, str], tmp_path: Path
+) -> None:
+    api.apply(rich, world.gateway, directory=tmp_path)
+    applied = world.snapshot()
+    other = replace(rich, interceptions=rich.interceptions[1:], table=101)
+    changing = api.plan(other, world.gateway, directory=tmp_path)
+    api.destroy("gtunnel", world.gateway, directory=tmp_path)
+
+    def run(lines: tuple[str, ...]) -> None:
+        script = tmp_path / "script.sh"
+        script.write_text("\n".join(("set -eu", *lines, "")))
+        world.run(world.gateway, f"sh {script}")
+
+    run(api.plan(rich, world.gateway, directory=tmp_path).script)
+    assert world.snapshot() == applied
+    assert api.status(rich, world.gateway, directory=tmp_path).in_sync
+    run(changing.script)
+    assert api.status(other, world.gateway, directory=tmp_path).in_sync
+    world.run(world.gateway, "sysctl -qw net.ipv4.conf.eth1.route_localnet=0")  # without apply nobody remembered it
+    assert clean
+
+
+def test_the_other_backends_rules_are_replaced(
+    world: World, rich: Request, clean: dict[str, str], tmp_path: Path
+) -> None:
+    (other,) = {Backend.NFTABLES, Backend.IPTABLES} - {rich.backend}
+    api.apply(rich, world.gateway, directory=tmp_path)
+    applied = world.snapshot()
+    api.apply(replace(rich, backend=other), world.gateway, directory=tmp_path)
+    assert not api.status(rich, world.gateway, directory=tmp_path).in_sync
+    assert api.status(replace(rich, backend=other), world.gateway, directory=tmp_path).in_sync
+    api.apply(rich, world.gateway, directory=tmp_path)
+    assert world.snapshot() == applied
+    assert applied != clean
+
+
+def test_a_changed_request_replaces_the_old_one(
+    world: World, rich: Request, clean: dict[str, str], tmp_path: Path
+) -> None:
+    api.apply(rich, world.gateway, directory=tmp_path)
+    only_mail = replace(rich, interceptions=rich.interceptions[1:2], table=101, priority=6000)
     api.apply(only_mail, world.gateway, directory=tmp_path)
     direct = world.snapshot()
     api.destroy("gtunnel", world.gateway, directory=tmp_path)
@@ -154,45 +143,63 @@ def test_a_changed_request_replaces_the_old_one(world: World, clean: dict[str, s
     [
         ("ip -4 rule del pref 5001", "+ ip -4 rule pref 5001"),
         ("ip -6 route flush table 100", "+ ip -6 route local default dev lo table 100"),
+        ("ip -4 rule add pref 5003 fwmark 0x9/0xff lookup 100 proto 157", "- ip -4 rule pref 5003 from all fwmark 0x9"),
+        ("sysctl -qw net.ipv4.conf.eth1.route_localnet=0", "~ sysctl net.ipv4.conf.eth1.route_localnet = 1 (now 0)"),
+        ("nft flush chain inet gtunnel v4_pre", "+ nft add rule inet gtunnel v4_pre"),
+        ("nft insert rule inet gtunnel v6_pre accept", "- nft add rule inet gtunnel v6_pre accept"),
+        ("nft flush ruleset", "+ nft add table inet gtunnel"),
+        ("iptables-legacy -t mangle -N gtunnel.old", "- iptables-legacy -t mangle -N gtunnel.old"),
+    ],
+)
+def test_drift_is_told_and_repaired(tmp_path: Path, damage: str, told: str) -> None:
+    """In a world of its own: some of the damage is done to others' rules as well."""
+    _drift(RICH, damage, told, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
         ("iptables-legacy -t mangle -F gtunnel.pre", "+ iptables-legacy -t mangle -A gtunnel.pre"),
         ("iptables-legacy -t mangle -D gtunnel.tp0 1", "+ iptables-legacy -t mangle -A gtunnel.tp0"),
         ("iptables-legacy -t mangle -I gtunnel.pre -j ACCEPT", "- iptables-legacy -t mangle -A gtunnel.pre -j ACCEPT"),
         ("iptables-legacy -t nat -F PREROUTING", "+ iptables-legacy -t nat -I PREROUTING"),
         ("ip6tables-legacy -t mangle -F", "+ ip6tables-legacy -t mangle -A gtunnel.divert"),
-        ("ip -4 rule add pref 5003 fwmark 0x9/0xff lookup 100 proto 157", "- ip -4 rule pref 5003 from all fwmark 0x9"),
-        ("sysctl -qw net.ipv4.conf.eth1.route_localnet=0", "~ sysctl net.ipv4.conf.eth1.route_localnet = 1 (now 0)"),
     ],
 )
-def test_drift_is_told_and_repaired(world: World, tmp_path: Path, damage: str, told: str) -> None:
-    """Not `clean`: some of the damage is done to others' rules as well."""
+def test_drift_of_iptables_is_told_and_repaired(tmp_path: Path, damage: str, told: str) -> None:
+    _drift(replace(RICH, backend=Backend.IPTABLES), damage, told, tmp_path)
+
+
+def _drift(request: Request, damage: str, told: str, directory: Path) -> None:
     with World() as own:
-        api.apply(RICH, own.gateway, directory=tmp_path)
+        api.apply(request, own.gateway, directory=directory)
         own.run(own.gateway, damage)
-        status = api.status(RICH, own.gateway, directory=tmp_path)
+        status = api.status(request, own.gateway, directory=directory)
         assert not status.in_sync
         assert any(line.startswith(told) for line in status.lines()), status.lines()
-        api.apply(RICH, own.gateway, directory=tmp_path)
-        assert api.status(RICH, own.gateway, directory=tmp_path).lines()[-1] == "in sync"
-    assert world.gateway != own.gateway
+        api.apply(request, own.gateway, directory=directory)
+        assert api.status(request, own.gateway, directory=directory).lines()[-1] == "in sync"
 
 
-def test_a_sysctl_that_was_right_before_us_stays(world: World, tmp_path: Path) -> None:
+def test_a_sysctl_that_was_right_before_us_stays(world: World, rich: Request, tmp_path: Path) -> None:
     name = "net.ipv4.conf.eth1.route_localnet"
     world.run(world.gateway, f"sysctl -qw {name}=1")
     try:
-        api.apply(RICH, world.gateway, directory=tmp_path)
+        api.apply(rich, world.gateway, directory=tmp_path)
         api.destroy("gtunnel", world.gateway, directory=tmp_path)
         assert world.run(world.gateway, f"sysctl -n {name}").strip() == "1"
     finally:
         world.run(world.gateway, f"sysctl -qw {name}=0")
 
 
-def test_two_instances_do_not_touch_each_other(world: World, clean: dict[str, str], tmp_path: Path) -> None:
-    second = replace(RICH, instance="gtunnel-2", marks=Marks.from_first(0x100, 0xF00), table=200, priority=5100)
-    api.apply(RICH, world.gateway, directory=tmp_path)
+def test_two_instances_do_not_touch_each_other(
+    world: World, rich: Request, clean: dict[str, str], tmp_path: Path
+) -> None:
+    second = replace(rich, instance="gtunnel-2", marks=Marks.from_first(0x100, 0xF00), table=200, priority=5100)
+    api.apply(rich, world.gateway, directory=tmp_path)
     alone = world.snapshot()
     api.apply(second, world.gateway, directory=tmp_path)
-    assert api.status(RICH, world.gateway, directory=tmp_path).in_sync
+    assert api.status(rich, world.gateway, directory=tmp_path).in_sync
     assert api.status(second, world.gateway, directory=tmp_path).in_sync
     api.destroy("gtunnel-2", world.gateway, directory=tmp_path)
     # route_localnet is shared: the first instance needs it on, and the second one found it so.
@@ -201,12 +208,12 @@ def test_two_instances_do_not_touch_each_other(world: World, clean: dict[str, st
 
 
 def test_a_second_instance_with_the_same_numbers_is_refused(
-    world: World, clean: dict[str, str], tmp_path: Path
+    world: World, rich: Request, clean: dict[str, str], tmp_path: Path
 ) -> None:
-    api.apply(RICH, world.gateway, directory=tmp_path)
+    api.apply(rich, world.gateway, directory=tmp_path)
     applied = world.snapshot()
     with pytest.raises(CollisionError, match="choose another net"):
-        api.apply(replace(RICH, instance="other"), world.gateway, directory=tmp_path)
+        api.apply(replace(rich, instance="other"), world.gateway, directory=tmp_path)
     assert world.snapshot() == applied
     assert applied != clean
 
@@ -233,49 +240,9 @@ def test_what_belongs_to_others_is_not_taken_over(
     assert world.snapshot() == clean
 
 
-def _steps(world: World, directory: Path) -> int:
-    return len(api.plan(RICH, world.gateway, directory=directory).steps)
-
-
-def _killed(world: World, what: str, directory: Path, after: int, when: str) -> None:
-    argv = [sys.executable, "-c", KILLED, what, world.gateway, str(directory), str(after), when]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-
-
-def test_destroy_restores_all_after_a_crash_at_any_step_of_apply(
-    world: World, clean: dict[str, str], tmp_path: Path
-) -> None:
-    kills = [(1, "before"), *((step, "after") for step in range(1, _steps(world, tmp_path) + 1))]
-    for step, when in kills:
-        _killed(world, "apply", tmp_path, step, when)
-        api.destroy("gtunnel", world.gateway, directory=tmp_path)
-        assert world.snapshot() == clean, f"killed {when} step {step}"
-
-
-def test_apply_completes_what_a_crash_left_half_done(world: World, clean: dict[str, str], tmp_path: Path) -> None:
-    number = _steps(world, tmp_path)
-    api.apply(RICH, world.gateway, directory=tmp_path)
-    complete = world.snapshot()
-    assert complete != clean
-    for step in range(1, number + 1, 2):
-        api.destroy("gtunnel", world.gateway, directory=tmp_path)
-        _killed(world, "apply", tmp_path, step, "after")
-        api.apply(RICH, world.gateway, directory=tmp_path)
-        assert world.snapshot() == complete, f"killed after step {step}"
-
-
-def test_destroy_completes_a_destroy_that_crashed(world: World, clean: dict[str, str], tmp_path: Path) -> None:
-    for step in range(1, _steps(world, tmp_path) + 1):
-        api.apply(RICH, world.gateway, directory=tmp_path)
-        _killed(world, "destroy", tmp_path, step, "after")
-        api.destroy("gtunnel", world.gateway, directory=tmp_path)
-        assert world.snapshot() == clean, f"killed after step {step}"
-
-
-def test_destroy_works_without_the_ledger_except_for_sysctls(world: World, tmp_path: Path) -> None:
+def test_destroy_works_without_the_ledger_except_for_sysctls(world: World, rich: Request, tmp_path: Path) -> None:
     before = world.snapshot()
-    api.apply(RICH, world.gateway, directory=tmp_path)
+    api.apply(rich, world.gateway, directory=tmp_path)
     for path in tmp_path.glob("*.json"):
         path.unlink()
     api.destroy("gtunnel", world.gateway, directory=tmp_path)
@@ -285,7 +252,8 @@ def test_destroy_works_without_the_ledger_except_for_sysctls(world: World, tmp_p
 
 def test_a_failure_undoes_what_was_done(world: World, clean: dict[str, str], tmp_path: Path) -> None:
     """The nat table comes last: a chain of another's making that leads to ours cannot be replaced."""
-    api.apply(RICH, world.gateway, directory=tmp_path)
+    legacy = replace(RICH, backend=Backend.IPTABLES)
+    api.apply(legacy, world.gateway, directory=tmp_path)
     world.run(world.gateway, "iptables-legacy -t nat -N blocks")
     world.run(world.gateway, "iptables-legacy -t nat -A blocks -j gtunnel.nout")
     try:
@@ -295,19 +263,29 @@ def test_a_failure_undoes_what_was_done(world: World, clean: dict[str, str], tmp
             api.destroy("gtunnel", world.gateway, directory=tmp_path)
         assert world.snapshot() == before
         assert {path.name: path.read_text() for path in tmp_path.glob("*.json")} == ledger
-        assert api.status(RICH, world.gateway, directory=tmp_path).in_sync
+        assert api.status(legacy, world.gateway, directory=tmp_path).in_sync
     finally:
         world.run(world.gateway, "iptables-legacy -t nat -F blocks")
         world.run(world.gateway, "iptables-legacy -t nat -X blocks")
     assert clean
 
 
-def test_a_missing_interface_fails_before_anything_is_done(world: World, clean: dict[str, str], tmp_path: Path) -> None:
+def test_the_sysctl_of_an_interface_comes_with_it(world: World, clean: dict[str, str], tmp_path: Path) -> None:
     capture = Capture(ports=((80, 80),), interfaces=("eth7",), method=Method.REDIRECT)
     service = Interception(name="x", listeners=LISTENERS[:1], source=False, capture=capture)
-    with pytest.raises(StepError, match=r"net.ipv4.conf.eth7.route_localnet.*does the interface exist"):
-        api.apply(Request(interceptions=(service,)), world.gateway, directory=tmp_path)
-    assert world.snapshot() == clean
+    request = Request(interceptions=(service,))
+    done = api.apply(request, world.gateway, directory=tmp_path)
+    assert any("eth7 does not exist here now" in warning for warning in done.warnings)
+    assert api.status(request, world.gateway, directory=tmp_path).in_sync
+    world.run(world.gateway, "ip link add eth7 type dummy")
+    try:
+        (difference,) = api.status(request, world.gateway, directory=tmp_path).differences
+        assert difference == "~ sysctl net.ipv4.conf.eth7.route_localnet = 1 (now 0)"
+        api.apply(request, world.gateway, directory=tmp_path)
+        assert world.run(world.gateway, "sysctl -n net.ipv4.conf.eth7.route_localnet") == "1\n"
+    finally:
+        world.run(world.gateway, "ip link del eth7")
+    assert clean
 
 
 def test_an_interface_that_is_not_there_is_a_warning(world: World, clean: dict[str, str], tmp_path: Path) -> None:
@@ -338,8 +316,11 @@ def test_bad_input_gives_sentences(world: World, tmp_path: Path) -> None:
         api.plan(RICH, "gtt-no-such", directory=tmp_path)
     with pytest.raises(NamespaceError, match="no name of a namespace"):
         api.plan(RICH, "../net", directory=tmp_path)
-    with pytest.raises(BackendError, match=r"netBackend = nftables: .* does not work yet"):
-        api.plan(replace(RICH, backend=Backend.NFTABLES), world.gateway, directory=tmp_path)
+    capture = Capture(ports=((80, 80),), fail_closed=False)
+    service = Interception(name="x", listeners=LISTENERS, source=False, capture=capture)
+    open_by_iptables = Request(interceptions=(service,), backend=Backend.IPTABLES)
+    with pytest.raises(BackendError, match=r"netBackend = iptables: .*captureFailClosed = no cannot be had"):
+        api.plan(open_by_iptables, world.gateway, directory=tmp_path)
     with pytest.raises(RequestError, match="instance"):
         api.plan(replace(RICH, instance="no good"), world.gateway, directory=tmp_path)
     with pytest.raises(RequestError, match="instance"):
@@ -349,7 +330,7 @@ def test_bad_input_gives_sentences(world: World, tmp_path: Path) -> None:
 def test_two_at_once_take_turns(world: World, clean: dict[str, str], tmp_path: Path) -> None:
     with lock(tmp_path), pytest.raises(LockError, match="still held"), lock(tmp_path, 0.1):
         pass
-    script = "import sys; from pathlib import Path; from netsetup import api; from tests.netsetup.test_api import RICH;"
+    script = "import sys; from pathlib import Path; from netsetup import api; from tests.netsetup.rich import RICH;"
     script += "print(api.apply(RICH, sys.argv[1], directory=Path(sys.argv[2])).changed)"
     argv = [sys.executable, "-c", script, world.gateway, str(tmp_path)]
     running = [subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -360,7 +341,7 @@ def test_two_at_once_take_turns(world: World, clean: dict[str, str], tmp_path: P
 
 def test_without_the_capability_it_says_so(world: World, tmp_path: Path) -> None:
     script = "import sys; from pathlib import Path; from netsetup import operations; from netsetup.errors import *\n"
-    script += "from tests.netsetup.test_api import RICH\n"
+    script += "from tests.netsetup.rich import RICH\n"
     script += "try: operations.plan(RICH, Path(sys.argv[1]))\nexcept NetsetupError as error: print(repr(error))"
     without = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"]
     argv = [*without, sys.executable, "-c", script, str(tmp_path)]
@@ -399,7 +380,7 @@ def test_reading_a_table_loads_no_other(tmp_path: Path) -> None:
 def test_a_table_that_was_used_first_by_us_stays_empty(tmp_path: Path) -> None:
     """The kernel cannot unregister it; nothing of ours is in it, and no packet is treated otherwise."""
     with World() as own:
-        request = replace(RICH, interceptions=RICH.interceptions[2:])
+        request = replace(RICH, interceptions=RICH.interceptions[2:], backend=Backend.IPTABLES)
         api.apply(request, own.client, directory=tmp_path)
         assert "gtunnel" in own.run(own.client, "iptables-legacy-save")
         api.destroy("gtunnel", own.client, directory=tmp_path)

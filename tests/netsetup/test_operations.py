@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,15 @@ from netsetup.backends.contract import Image
 from netsetup.backends.iptables import IptablesBackend
 from netsetup.errors import ConvergenceError, FirewallError, LedgerError, StepError
 from netsetup.kernel.routing import Routing
+from netsetup.model import Backend
 from netsetup.state import IpRule
-from tests.netsetup.test_api import RICH
+from tests.netsetup.rich import RICH as EITHER
 from tests.netsetup.world import World, inside
 
 pytestmark = pytest.mark.root
+
+RICH = replace(EITHER, backend=Backend.IPTABLES)
+"""With the backend that takes several steps."""
 
 
 @pytest.fixture(scope="module")

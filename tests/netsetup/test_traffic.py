@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import pytest
 
 from netsetup import api
 from netsetup.model import Backend, Capture, Interception, Listener, Method, Request, Target
+from tests.netsetup.traffic import Stopping, proxy, say
 from tests.netsetup.world import ANY, CLIENT, EGRESS, INGRESS, LOOPBACK, SERVER, World
 
 pytestmark = pytest.mark.root
@@ -74,34 +74,8 @@ def servers(world: World) -> Iterator[None]:
     """One that everybody reaches on the server, and one on the gateway, on all of its addresses."""
     with ExitStack() as stack:
         for host in (world.server, world.gateway):
-            stack.enter_context(_stopping(world.start(host, "server", str(SERVER_PORT), *ANY.values())))
+            stack.enter_context(Stopping(world.start(host, "server", str(SERVER_PORT), *ANY.values())))
         yield
-
-
-class _stopping:  # noqa: N801 - a context, used like one of contextlib's
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def __enter__(self) -> subprocess.Popen[str]:
-        return self._process
-
-    def __exit__(self, *_: object) -> None:
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-        self._process.kill()
-        self._process.wait()
-
-
-def _proxy(world: World, request: Request, target: list[list[Any]] | None = None) -> _stopping:
-    (service,) = request.interceptions
-    settings = {
-        "listeners": [[one.host, one.port] for one in service.listeners],
-        "source": service.source,
-        "mark": request.marks.own,
-        "target": target,
-    }
-    return _stopping(world.start(world.gateway, "proxy", json.dumps(settings)))
 
 
 def _listeners(where: str) -> tuple[Listener, ...]:
@@ -195,7 +169,7 @@ def test_only_the_traffic_that_was_named_is_captured(
     request = Request(interceptions=(service,), backend=backend)
     api.apply(request, world.gateway, directory=tmp_path)
     try:
-        with _proxy(world, request):
+        with proxy(world, request):
             for family in (4, 6):
                 seen = world.ask(world.client, SERVER[family], SERVER_PORT, 1000)
                 assert seen.get("whole") is True, f"IPv{family}: {seen}"
@@ -215,22 +189,14 @@ def test_connections_that_exist_already_survive_apply_and_destroy(
     service = Interception(name="all", listeners=_listeners("any"), source=True, capture=capture)
     request = Request(interceptions=(service,), backend=backend)
     talk = [str(SERVER_PORT), SERVER[family]]
-    with _stopping(world.start(getattr(world, host), "talk", *talk)) as conversation:
-        _say(conversation)
+    with Stopping(world.start(getattr(world, host), "talk", *talk)) as conversation:
+        say(conversation)
         api.apply(request, world.gateway, directory=tmp_path)
         try:
-            _say(conversation)
+            say(conversation)
         finally:
             api.destroy("gtunnel", world.gateway, directory=tmp_path)
-        _say(conversation)
-
-
-def _say(conversation: subprocess.Popen[str]) -> None:
-    assert conversation.stdin is not None
-    assert conversation.stdout is not None
-    conversation.stdin.write("hello\n")
-    conversation.stdin.flush()
-    assert conversation.stdout.readline() == "hello\n"
+        say(conversation)
 
 
 def _exchange(world: World, request: Request, case: Case, directory: Path, families: tuple[int, ...] = (4, 6)) -> None:
@@ -238,13 +204,13 @@ def _exchange(world: World, request: Request, case: Case, directory: Path, famil
     before = world.snapshot()
     api.apply(request, world.gateway, directory=directory)
     try:
-        with _proxy(world, request) as proxy:
+        with proxy(world, request) as running:
             for family in families:
                 wanted = ADDRESSES[case.server][family]
                 seen = world.ask(host, wanted, SERVER_PORT)
                 assert seen.get("whole") is True, f"IPv{family}: {seen}"
-                assert proxy.stdout is not None
-                by_proxy = json.loads(proxy.stdout.readline())
+                assert running.stdout is not None
+                by_proxy = json.loads(running.stdout.readline())
                 assert by_proxy == {"peer": seen["local"], "origin": [wanted, SERVER_PORT]}
                 assert seen["peer"] == [wanted, SERVER_PORT]
                 assert seen["server"]["local"] == [wanted, SERVER_PORT]
@@ -272,7 +238,7 @@ def test_a_server_sees_the_address_of_the_client_who_came_to_the_proxy_itself(
     before = world.snapshot()
     api.apply(request, world.gateway, directory=tmp_path)
     try:
-        with _proxy(world, request, [[target.host, target.port] for target in targets]):
+        with proxy(world, request, [[target.host, target.port] for target in targets]):
             for family in (4, 6):
                 seen = world.ask(world.client, INGRESS[family], PORT)
                 assert seen.get("whole") is True, f"IPv{family}: {seen}"

@@ -42,6 +42,7 @@ def test_what_is_captured_is_handed_on_whole() -> None:
     lines = (
         "capture = 1000-2000,443\ncaptureInterface = eth1\ncaptureFrom = 10.0.0.0/8\ncaptureFrom = 2001:db8::/32\n"
         "captureTo = 198.51.100.0/24\ncaptureExclude = 198.51.100.1\ncaptureLocal = yes\ncaptureMethod = tproxy\n"
+        "captureFailClosed = no\n"
     )
     capture = interception(GATE.replace("capture = 80\n", lines)).capture
     assert capture is not None
@@ -52,6 +53,7 @@ def test_what_is_captured_is_handed_on_whole() -> None:
     assert [network.partition("/")[0] for network in capture.exclude] == ["198.51.100.1"]
     assert capture.local
     assert capture.method is model.Method.TPROXY
+    assert not capture.fail_closed
 
 
 def test_a_service_that_keeps_the_client_s_address_names_its_targets() -> None:
@@ -215,7 +217,7 @@ def test_what_is_left_of_an_earlier_configuration_is_told_and_stays(
     file.write_text(KEEP)
     assert netsetup("apply", file).status == 0
     would_go = netsetup("destroy", "--dry-run").out.splitlines()[:-1]
-    assert any("iptables-legacy" in line for line in would_go)
+    assert any("nft add table inet gtunnel" in line for line in would_go)
 
     file.write_text(PLAIN)
     advice = f"run `gtunnel netsetup destroy --netns {namespace}`"

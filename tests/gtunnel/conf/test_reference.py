@@ -30,7 +30,6 @@ def test_what_does_not_work_yet_is_marked() -> None:
     assert remarks["EGD"].startswith("refused: OpenSSL has no entropy")
     assert remarks["taskbar"] == "ignored: it is for Windows only"
     assert remarks["accept"] == ""
-    assert remarks["netBackend"] == "only auto or iptables yet"
     lines = help_lines()
     remarked = lines[next(i for i, line in enumerate(lines) if line.startswith("EGD ")) + 1]
     assert remarked.strip().startswith("(refused: ")

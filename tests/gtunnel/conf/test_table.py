@@ -118,7 +118,7 @@ NEWER_SERVICE = [
 ]
 OURS_GLOBAL = [
     *("workers", "reloadCerts", "maxConnections", "control"),
-    *("netBackend", "netMark", "netTable", "netPriority"),
+    *("netBackend", "netMark", "netName", "netTable", "netPriority"),
 ]
 OURS_SERVICE = [
     "handshakeTimeout",
@@ -130,6 +130,7 @@ OURS_SERVICE = [
     "captureFrom",
     "captureTo",
     "captureExclude",
+    "captureFailClosed",
     "captureLocal",
     "captureMethod",
     "acceptProxy",
