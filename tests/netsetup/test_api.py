@@ -85,7 +85,7 @@ def test_what_a_plan_says_of_iptables_can_be_pasted(world: World, clean: dict[st
             world.run(world.gateway, line.removeprefix("+ "))
     assert world.snapshot() != clean
     rest = api.plan(legacy, world.gateway, directory=tmp_path).lines()
-    assert not [line for line in rest if "tables" in line]
+    assert not [line for line in rest if "tables" in line and not line.startswith(("#", "!"))]
 
 
 def test_a_plan_as_a_script_does_what_apply_does(
@@ -277,7 +277,7 @@ def test_the_sysctl_of_an_interface_comes_with_it(world: World, clean: dict[str,
     done = api.apply(request, world.gateway, directory=tmp_path)
     assert any("eth7 does not exist here now" in warning for warning in done.warnings)
     assert api.status(request, world.gateway, directory=tmp_path).in_sync
-    world.run(world.gateway, "ip link add eth7 type dummy")
+    world.run(world.gateway, "ip link add eth7 type veth peer name eth8")
     try:
         (difference,) = api.status(request, world.gateway, directory=tmp_path).differences
         assert difference == "~ sysctl net.ipv4.conf.eth7.route_localnet = 1 (now 0)"

@@ -1,52 +1,26 @@
 """kill -9 at every step of apply and destroy, with either backend: everything can be undone, or completed."""
 
+import itertools
+import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from netsetup import api
+from netsetup import api, operations
+from netsetup.apply import Executor
+from netsetup.kernel.namespace import enter
 from netsetup.model import Backend, Request
+from netsetup.steps import Step
 from tests.netsetup.rich import RICH
-from tests.netsetup.world import ROOT, World
+from tests.netsetup.world import World
 
 pytestmark = pytest.mark.root
-
-KILLED = """
-import os, signal, sys
-from dataclasses import replace
-from pathlib import Path
-from netsetup import apply, operations
-from netsetup.kernel import namespace
-from netsetup.model import Backend
-from tests.netsetup.rich import RICH
-
-what, backend, netns, directory, after, when = sys.argv[1:]
-perform = apply.Executor._perform
-count = 0
-
-def dying(self, step):
-    global count
-    count += 1
-    if when == "before" and count == int(after):
-        os.kill(os.getpid(), signal.SIGKILL)
-    perform(self, step)
-    if when == "after" and count == int(after):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-apply.Executor._perform = dying
-namespace.enter(netns)
-if what == "apply":
-    operations.apply(replace(RICH, backend=Backend(backend)), Path(directory))
-else:
-    operations.destroy("gtunnel", Path(directory))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +33,21 @@ def world() -> Iterator[World]:
 def wanted(request: pytest.FixtureRequest) -> Request:
     """Everything at once, with each backend."""
     return replace(RICH, backend=request.param)
+
+
+def _dying(after: int, when: str) -> Callable[[Executor, Step], None]:
+    """`Executor._perform`, but this process is gone before or after a step."""
+    perform, count = Executor._perform, itertools.count(1)
+
+    def performed(self: Executor, step: Step) -> None:
+        last = next(count) == after
+        if last and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        perform(self, step)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return performed
 
 
 class Kernel:
@@ -74,23 +63,48 @@ class Kernel:
 
     def apply(self) -> int:
         """Apply; how many steps it took."""
-        return len(api.apply(self._wanted, self._world.gateway, directory=self._directory).steps)
+        steps = len(api.plan(self._wanted, self._world.gateway, directory=self._directory).steps)
+        self._finish(self._start("apply"))
+        return steps
 
-    def destroy(self) -> int:
-        """Destroy; how many steps it took."""
-        return len(api.destroy("gtunnel", self._world.gateway, directory=self._directory).steps)
+    def destroy(self) -> None:
+        """Destroy."""
+        self._finish(self._start("destroy"))
 
     def killed(self, what: str, after: int, when: str) -> None:
-        """Run it, and kill it before or after a step; 0 is never, which is for `started`."""
-        process = self.started(what, after, when)
-        _, said = process.communicate()
-        assert process.returncode == -signal.SIGKILL, said
+        """Run it, and have it kill itself before or after a step."""
+        assert os.waitstatus_to_exitcode(self._wait(self._start(what, _dying(after, when)))) == -signal.SIGKILL
 
-    def started(self, what: str, after: int = 0, when: str = "never") -> "subprocess.Popen[str]":
-        """Run it in a process of its own."""
-        more = [self._wanted.backend.value, self._world.gateway, str(self._directory), str(after), when]
-        argv = [sys.executable, "-c", KILLED, what, *more]
-        return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def killed_at(self, what: str, seconds: float) -> None:
+        """Run it, and kill it after so long; it may have ended before."""
+        child = self._start(what)
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+        self._wait(child)
+
+    def _start(self, what: str, perform: Callable[[Executor, Step], None] = Executor._perform) -> int:
+        """A forked child that does it: all is loaded there already."""
+        child = os.fork()
+        if child == 0:
+            try:
+                type.__setattr__(Executor, "_perform", perform)
+                enter(self._world.gateway)
+                if what == "apply":
+                    operations.apply(self._wanted, self._directory)
+                else:
+                    operations.destroy("gtunnel", self._directory)
+            except BaseException:  # noqa: BLE001 - the parent sees the status
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        return child
+
+    def _finish(self, child: int) -> None:
+        assert self._wait(child) == 0
+
+    @staticmethod
+    def _wait(child: int) -> int:
+        return os.waitpid(child, 0)[1]
 
 
 @pytest.fixture
@@ -122,8 +136,9 @@ def test_apply_completes_what_a_crash_left_half_done(kernel: Kernel) -> None:
 
 
 def test_destroy_completes_a_destroy_that_crashed(kernel: Kernel) -> None:
-    kernel.apply()
-    steps = kernel.destroy()
+    # As many as to apply: each is undone.
+    steps = kernel.apply()
+    kernel.destroy()
     for step in range(1, steps + 1):
         kernel.apply()
         kernel.killed("destroy", step, "after")
@@ -136,15 +151,12 @@ def test_a_crash_at_any_moment_can_be_undone(kernel: Kernel, what: str) -> None:
     """Not between steps, but within them: also while another program is changing the kernel for us."""
     kernel.apply()
     started = time.monotonic()
-    kernel.started("destroy").communicate()
+    kernel.destroy()
     lasts = time.monotonic() - started
-    for _ in range(6):
+    for _ in range(4):
         if what == "destroy":
             kernel.apply()
-        process = kernel.started(what)
-        moment = lasts * (0.4 + 0.6 * random.random())
-        time.sleep(moment)
-        process.kill()
-        process.communicate()
+        moment = lasts * random.random()
+        kernel.killed_at(what, moment)
         kernel.destroy()
         assert kernel.now == kernel.before, f"killed after {moment:.3f} s"

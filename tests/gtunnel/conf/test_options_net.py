@@ -68,7 +68,7 @@ def test_four_rules_have_room_before_the_main_table_s() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["netPriority = 32763", "netBackend = pf", "netName = two words", "netName = sixteen-letters"]
+    "line", ["netPriority = 32763", "netBackend = pf", "netName = two words", "netName = sixteen-letters-"]
 )
 def test_bad_values_are_told_with_their_line(line: str) -> None:
     (reason,) = reasons(line + "\n[c]\nclient = yes\naccept = 1\nconnect = 2\n")
