@@ -17,7 +17,7 @@ DEBIAN_TESTS ?= tests/test_builds.py tests/test_install.py tests/gtunnel/tls tes
 	tests/netsetup/test_operations.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check manual pytest pytest-debian venv venv-debian install install-debian uninstall clean packages \
+.PHONY: help demo test check manual matrix pytest pytest-debian venv venv-debian install install-debian uninstall clean packages \
 	packages-test packages-debian
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo 'make test    install what the tests need, run the checks, all tests, and on Debian what depends on its packages again'
 	@echo 'make check   ruff, mypy, import-linter, and that every module has its test file'
 	@echo 'make manual  docs/options.md and the manual pages, from the table of options and docs/man/*.md'
+	@echo 'make matrix  docs/gateway-matrix.md, by seeing what each side of each transparent mode sees'
 	@echo 'make pytest  the tests alone; TESTS="PATH -k WORD" for some of them'
 	@echo 'make pytest-debian  tests with the packages of the distribution; DEBIAN_TESTS=tests for all (13 minutes)'
 	@echo 'make venv    install gtunnel for development into $(VENV)'
@@ -45,6 +46,10 @@ check: $(VENV)/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tests/check_layout.py
+
+# As root; some minutes.
+matrix: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.netsetup.matrix
 
 manual:
 	@$(PYTHON) tools/make-manual

@@ -12,6 +12,7 @@ import pytest
 
 from netsetup import api
 from netsetup.model import Backend, Capture, Interception, Listener, Method, Request, Target
+from tests.netsetup.matrix import record, shown
 from tests.netsetup.traffic import Stopping, proxy, say
 from tests.netsetup.world import ANY, CLIENT, EGRESS, INGRESS, LOOPBACK, SERVER, World
 
@@ -22,6 +23,7 @@ SERVER_PORT = 80
 OUTSIDE, LOCAL = "outside", "local"
 REMOTE, OWN, LO = "remote", "own", "loopback"
 ADDRESSES = {REMOTE: SERVER, OWN: EGRESS, LO: LOOPBACK}
+WHERE = {REMOTE: "elsewhere", OWN: "on the gateway's own address", LO: "on the gateway's loopback"}
 LISTENERS = {"lo": LOOPBACK, "any": ANY, "ingress": INGRESS}
 
 
@@ -221,9 +223,25 @@ def _exchange(world: World, request: Request, case: Case, directory: Path, famil
                     assert seen["server"]["peer"][0] == client
                 elif clients is not None:
                     assert seen["server"]["peer"][0] == EGRESS[family]
+                _record(request, case, family, seen, by_proxy["origin"])
     finally:
         api.destroy("gtunnel", world.gateway, directory=directory)
     assert world.snapshot() == before
+
+
+def _record(request: Request, case: Case, family: int, seen: dict[str, Any], origin: list[Any]) -> None:
+    row = {
+        "mode": "both" if case.source else "destination",
+        "method": case.method.value,
+        "ip": str(family),
+        "traffic": "forwarded" if case.origin is OUTSIDE else "the gateway's own",
+        "server": WHERE[case.server],
+        "listener": LISTENERS[case.listener][family],
+        "asked": shown(seen["peer"], SERVER_PORT),
+        "origin": f"{shown(seen['local'])} -> {shown(origin, SERVER_PORT)}",
+        "seen": f"{shown(seen['server']['peer'])} -> {shown(seen['server']['local'], SERVER_PORT)}",
+    }
+    record(row, request.backend.value)
 
 
 @pytest.mark.usefixtures("servers")
@@ -243,6 +261,18 @@ def test_a_server_sees_the_address_of_the_client_who_came_to_the_proxy_itself(
                 seen = world.ask(world.client, INGRESS[family], PORT)
                 assert seen.get("whole") is True, f"IPv{family}: {seen}"
                 assert seen["server"]["peer"][0] == CLIENT[family]
+                row = {
+                    "mode": "source",
+                    "method": "-",
+                    "ip": str(family),
+                    "traffic": "to gtunnel itself",
+                    "server": WHERE[where],
+                    "listener": LISTENERS[listener][family],
+                    "asked": shown(seen["peer"], PORT),
+                    "origin": f"{shown(seen['local'])} -> {shown(seen['peer'], PORT)}",
+                    "seen": f"{shown(seen['server']['peer'])} -> {shown(seen['server']['local'], SERVER_PORT)}",
+                }
+                record(row, backend.value)
                 # Who goes to the server directly is answered directly, whatever is done for the proxy.
                 if where is not LO:
                     direct = world.ask(world.client, ADDRESSES[where][family], SERVER_PORT)
