@@ -63,6 +63,7 @@ def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...])
             syslog=statements.one(process.SYSLOG),
             ident=statements.one(process.SERVICE_IDENT),
             foreground=statements.one(process.FOREGROUND),
+            access=statements.one(process.ACCESS_LOG),
         ),
         process=ProcessSettings(
             chroot=statements.one(process.CHROOT),

@@ -52,6 +52,21 @@ def control_socket(text: str) -> str | None:
     return found
 
 
+ACCESS_LOG = Single[str | None](
+    name="accessLog",
+    scope=Scope.GLOBAL,
+    parse=path,
+    default=None,
+    metavar="FILE",
+    help="file that gets a line about each connection when it has ended",
+    since="gtunnel 0.1",
+    topic=Topic.LOG,
+    more=(
+        "Who connected, whom it was for, what it was connected to, TLS, bytes, how long it took and how it ended, as "
+        "`key=value`; docs/diagnostics.md explains the line. The file is opened, made, and reopened after a rotation "
+        "as that of `output` is; `log = overwrite` does not empty it. Without the option there are no such lines."
+    ),
+)
 CHROOT = Single[str | None](
     name="chroot",
     scope=Scope.GLOBAL,
@@ -241,6 +256,7 @@ WORKERS = Single[int | None](
     ),
 )
 OPTIONS = (
+    ACCESS_LOG,
     CHROOT,
     CONTROL,
     DEBUG,

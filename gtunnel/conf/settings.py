@@ -94,13 +94,15 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogOutput:
-    """Where lines go: `output`, `log`, `syslog`, `service` (the syslog ident), and `foreground`."""
+    """Where lines go: `output`, `log`, `syslog`, `service` (the syslog ident), and `foreground`; `accessLog` (None: no
+    lines about connections)."""
 
     file: str | None
     mode: LogMode
     syslog: bool
     ident: str
     foreground: Foreground
+    access: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,7 @@ def run(configuration: Configuration, log: StartupLog) -> int:
     entrance = _Entrance(null)
     # Who is asked is a process of its own: forked while there is no loop, and without the connection.
     workplace = Workplace(sequence=SharedCounter(), wrappers=_wrappers(service))
+    workplace.account = None if journal.access is None else journal.access.append
     entrance.open()
     served = gevent.spawn(_serve, service, entrance, workplace)
     watchers = [get_hub().loop.signal(number) for number in _ENDINGS]
@@ -128,7 +129,7 @@ def _settle(configuration: Configuration, identity: privileges.Identity, journal
         importlib.import_module("gtunnel.daemon.worker")
         privileges.enter_root(process.chroot)
     opened = open_journal(configuration.output, configuration.log)
-    journal.become(Journal((*opened.sinks, DescriptorSink(STANDARD_ERROR))) if aloud else opened)
+    journal.become(Journal((*opened.sinks, DescriptorSink(STANDARD_ERROR)), opened.access) if aloud else opened)
     privileges.become(identity)
 
 

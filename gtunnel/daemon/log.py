@@ -10,25 +10,16 @@ import os
 import syslog
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final, Protocol
 
 from gtunnel.conf.settings import LogMode, LogOutput, LogSettings
-from gtunnel.errors import GtunnelError
+from gtunnel.daemon.linefile import LineFile, LogFileError, open_file
 from gtunnel.events import Level, Log
-from gtunnel.net.errors import errno_text
 
-_FILE_MODE: Final = 0o640
 # Bytes. A line longer than a pipe's atomic write (4096) could mix with another process's.
 MAX_LINE: Final = 4000
 # Lines that are kept for who asked for a reload.
 MAX_OVERHEARD: Final = 200
-
-
-class LogFileError(GtunnelError):
-    """The `output` file cannot be opened."""
-
-    template = "Cannot open log file {file}: {reason}"
 
 
 class Sink(Protocol):
@@ -55,34 +46,16 @@ class DescriptorSink:
         """Nothing to open."""
 
 
-class FileSink:
-    """The file of `output =`. Owns its descriptor."""
+class FileSink(LineFile):
+    """The file of `output =`."""
 
     def __init__(self, file: str, mode: LogMode) -> None:
         """Open it; `mode` OVERWRITE empties it. Raises `LogFileError`."""
-        self._file = file
-        self._descriptor = _open(file, truncate=mode is LogMode.OVERWRITE)
+        super().__init__(file, truncate=mode is LogMode.OVERWRITE)
 
     def write(self, level: Level, text: str) -> None:  # noqa: ARG002
         """See `Sink`."""
-        _put(self._descriptor, text)
-
-    def reopen(self) -> None:
-        """See `Sink`. Never empties the file: another process may have written to it since (`truncate` does that)."""
-        descriptor = _open(self._file, truncate=False)
-        # dup2 keeps the number, so nobody can write to a closed one in between.
-        os.dup2(descriptor, self._descriptor, inheritable=False)
-        os.close(descriptor)
-
-    def give_to(self, user: int, group: int) -> None:
-        """Let the user that we become write it after a rotation, too."""
-        with contextlib.suppress(OSError):
-            if os.fstat(self._descriptor).st_size == 0:
-                os.fchown(self._descriptor, user, group)
-
-    def close(self) -> None:
-        """Close it."""
-        os.close(self._descriptor)
+        self.append(_timed(text))
 
 
 class SyslogSink:
@@ -103,22 +76,36 @@ class SyslogSink:
 
 
 class Journal:
-    """All sinks of the process. Replaced as a whole on reload: `become`."""
+    """All that the process writes: the log's sinks and the access log. Replaced as a whole on reload: `become`."""
 
-    def __init__(self, sinks: Iterable[Sink]) -> None:
+    def __init__(self, sinks: Iterable[Sink], access: LineFile | None = None) -> None:
+        """`access` is the file of `accessLog =`; None where there is none. Both are the journal's to close."""
         self._sinks = tuple(sinks)
+        self._access = access
 
     @property
     def sinks(self) -> tuple[Sink, ...]:
         """Where lines go now."""
         return self._sinks
 
+    @property
+    def access(self) -> LineFile | None:
+        """Where the lines about connections go now."""
+        return self._access
+
+    @property
+    def files(self) -> tuple[LineFile, ...]:
+        """All files that it owns."""
+        log = tuple(sink for sink in self._sinks if isinstance(sink, FileSink))
+        return log if self._access is None else (*log, self._access)
+
     def become(self, other: "Journal") -> None:
-        """Take over another's sinks; whoever holds a log goes on with them."""
-        old, self._sinks = self._sinks, other.sinks
-        for sink in old:
-            if isinstance(sink, FileSink) and sink not in self._sinks:
-                sink.close()
+        """Take over another's sinks and access log; whoever holds a log goes on with them."""
+        old = self.files
+        self._sinks, self._access = other.sinks, other.access
+        for file in old:
+            if file not in self.files:
+                file.close()
 
     def close(self) -> None:
         """Let go of all sinks, and of the files that they own; lines go nowhere then."""
@@ -131,9 +118,16 @@ class Journal:
             sink.write(level, text)
 
     def reopen(self) -> None:
-        """Reopen all sinks. Raises `LogFileError`; the line of who complains still goes to the old one."""
-        for sink in self._sinks:
-            sink.reopen()
+        """Reopen all. Raises `LogFileError` after trying each; the line of who complains still goes to the old one."""
+        failed: LogFileError | None = None
+        access = () if self._access is None else (self._access,)
+        for reopen in (one.reopen for one in (*self._sinks, *access)):
+            try:
+                reopen()
+            except LogFileError as error:
+                failed = error
+        if failed is not None:
+            raise failed
 
 
 class JournalLog:
@@ -206,12 +200,16 @@ class StartupLog:
 
 def open_journal(output: LogOutput, log: LogSettings) -> Journal:
     """Open what the configuration asks for, besides standard error. Raises `LogFileError`."""
-    sinks: list[Sink] = []
-    if output.file is not None:
-        sinks.append(FileSink(output.file, output.mode))
-    if output.syslog:
-        sinks.append(SyslogSink(output.ident, log.facility))
-    return Journal(sinks)
+    journal = Journal(())
+    try:
+        if output.file is not None:
+            journal = Journal([FileSink(output.file, output.mode)])
+        access = None if output.access is None else LineFile(output.access)
+    except LogFileError:
+        journal.close()
+        raise
+    syslog_sinks = [SyslogSink(output.ident, log.facility)] if output.syslog else []
+    return Journal([*journal.sinks, *syslog_sinks], access)
 
 
 def connect_syslog(output: LogOutput, log: LogSettings) -> None:
@@ -222,7 +220,7 @@ def connect_syslog(output: LogOutput, log: LogSettings) -> None:
 
 def truncate(file: str) -> None:
     """Empty a log file (`log = overwrite`). Raises `LogFileError`."""
-    os.close(_open(file, truncate=True))
+    os.close(open_file(file, truncate=True))
 
 
 def printable(text: str) -> str:
@@ -244,17 +242,10 @@ def _mark(level: Level) -> str:
     return "[.]" if level == Level.NOTICE else "[ ]"
 
 
-def _open(file: str, *, truncate: bool) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
-    if truncate and not Path(file).is_char_device():
-        flags |= os.O_TRUNC
-    try:
-        return os.open(file, flags, _FILE_MODE)
-    except OSError as error:
-        raise LogFileError(file=file, reason=errno_text(error)) from error
+def _timed(text: str) -> str:
+    return f"{time.strftime('%Y.%m.%d %H:%M:%S')} {text}"
 
 
 def _put(descriptor: int, text: str) -> None:
-    line = f"{time.strftime('%Y.%m.%d %H:%M:%S')} {text}\n"
     with contextlib.suppress(OSError):
-        os.write(descriptor, line.encode("utf-8", "backslashreplace"))
+        os.write(descriptor, f"{_timed(text)}\n".encode("utf-8", "backslashreplace"))

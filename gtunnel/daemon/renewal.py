@@ -10,7 +10,8 @@ from gtunnel.conf.settings import Configuration, Foreground
 from gtunnel.daemon import generation as generations
 from gtunnel.daemon.generation import Generation, GenerationError
 from gtunnel.daemon.hotfiles import Watch, watching
-from gtunnel.daemon.log import DescriptorSink, Journal, LogFileError, open_journal
+from gtunnel.daemon.linefile import LogFileError
+from gtunnel.daemon.log import DescriptorSink, Journal, open_journal
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net.loops import LoopGuard
@@ -83,7 +84,7 @@ def start_journal(configuration: Configuration, foreground: Foreground) -> Journ
     """The configured journal, and standard error with `foreground = yes`. Raises `LogFileError`."""
     journal = open_journal(configuration.output, configuration.log)
     if foreground is Foreground.YES:
-        return Journal((*journal.sinks, DescriptorSink(STANDARD_ERROR)))
+        return Journal((*journal.sinks, DescriptorSink(STANDARD_ERROR)), journal.access)
     return journal
 
 

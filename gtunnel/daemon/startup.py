@@ -22,7 +22,7 @@ from gtunnel.daemon.crew import SIGNALS, preload
 from gtunnel.daemon.detach import Detached, detach
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.hotfiles import watching
-from gtunnel.daemon.log import FileSink, Journal, JournalLog, StartupLog, connect_syslog
+from gtunnel.daemon.log import Journal, JournalLog, StartupLog, connect_syslog
 from gtunnel.daemon.notify import Notifier
 from gtunnel.daemon.outside import Outside
 from gtunnel.daemon.pidfile import PidFile
@@ -130,9 +130,8 @@ def _settle(
         privileges.enter_root(process.chroot)
     journal.become(start_journal(configuration, configuration.output.foreground))
     if identity.user is not None:
-        for sink in journal.sinks:
-            if isinstance(sink, FileSink):
-                sink.give_to(*identity.for_chown)
+        for file in journal.files:
+            file.give_to(*identity.for_chown)
     pid_file = PidFile(process.pid_file, identity) if process.pid_file is not None else None
     privileges.become(identity)
     return pid_file

@@ -13,7 +13,8 @@ from gtunnel.conf.settings import Configuration, LogMode
 from gtunnel.daemon.control import Answer
 from gtunnel.daemon.crew import SIGNALS, Crew, Member, Shared
 from gtunnel.daemon.generation import Generation
-from gtunnel.daemon.log import Journal, JournalLog, LogFileError, OverheardLog, truncate
+from gtunnel.daemon.linefile import LogFileError
+from gtunnel.daemon.log import Journal, JournalLog, OverheardLog, truncate
 from gtunnel.daemon.outside import Outside
 from gtunnel.daemon.renewal import Anew
 from gtunnel.events import Level, Log

@@ -20,7 +20,8 @@ from gevent.event import Event
 from gtunnel.daemon import channel
 from gtunnel.daemon.channel import Word
 from gtunnel.daemon.generation import Generation
-from gtunnel.daemon.log import Journal, LogFileError
+from gtunnel.daemon.linefile import LogFileError
+from gtunnel.daemon.log import Journal
 from gtunnel.events import Level, Log
 from gtunnel.net import libwrap, redisstore
 from gtunnel.net.board import Board
@@ -80,6 +81,7 @@ class Worker:
     def run(self, journal: Journal, log: Log) -> None:
         """Serve. Returns when it is over."""
         self._journal, self._log = journal, log
+        self._workplace.account = None if journal.access is None else journal.access.append
         self._acceptor = Acceptor(self._workplace, self._room, log)
         for binding in self._generation.bindings:
             self._acceptor.add(binding.listening, binding.service)

@@ -59,6 +59,10 @@ class OriginError(GtunnelError):
     template = "transparent: {reason}"
 
 
+class LoopError(OriginError):
+    """A transparent connection that would lead to ourselves."""
+
+
 class ListenError(GtunnelError):
     """A listening socket could not be made."""
 

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from gtunnel.address import ClientAddress, OriginalDestination, SocketAddress, from_sockaddr
 from gtunnel.conf.settings import Transparency
 from gtunnel.net import sockopts
-from gtunnel.net.errors import OriginError, SocketError, errno_text
+from gtunnel.net.errors import LoopError, OriginError, SocketError, errno_text
 from gtunnel.net.loops import LoopGuard
 
 _SOCKADDR_IN_BYTES: Final = 16
@@ -144,9 +144,9 @@ class KeepDestination(Opaque):
             if natted is not None and natted != local:
                 destination = natted
             elif is_own(local.host):
-                raise OriginError(reason=f"{client} connected to the listener {local} itself: refused, it would loop")
+                raise LoopError(reason=f"{client} connected to the listener {local} itself: refused, it would loop")
         if self.loops.made(client, destination):
-            raise OriginError(
+            raise LoopError(
                 reason=f"the connection to {destination} is gtunnel's own, caught by the firewall's rules: refused, "
                 "it would loop (exclude gtunnel's user or mark from them)"
             )

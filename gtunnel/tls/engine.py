@@ -214,6 +214,12 @@ class TlsEngine:
         return None if certificate is None else (subject_text(certificate), issuer_text(certificate))
 
     @property
+    def server_name(self) -> str | None:
+        """The name that a client has asked for, or that we ask for as one; None if there is none."""
+        name = self._connection.get_servername()
+        return None if name is None else name.decode("ascii", "backslashreplace")
+
+    @property
     def outlived(self) -> bool:
         """Whether the handshake resumed a session whose peer's certificate has expired since it was verified."""
         certificate = self._connection.get_peer_certificate() if self.reused else None

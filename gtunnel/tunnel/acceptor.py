@@ -83,6 +83,8 @@ class Acceptor:
 
     def kill(self) -> None:
         """End all connections now."""
+        # Those who were accepted just now begin, so that they are accounted for like the others.
+        gevent.sleep(0)
         gevent.killall(list(self._greenlets), block=True, timeout=1)
 
     def _resume(self) -> None:
@@ -113,6 +115,7 @@ class Acceptor:
         sock.setblocking(False)
         listener = listening.address if isinstance(listening.address, SocketAddress) else None
         accepted = Accepted(sock, client_address(from_sockaddr(sockaddr)), listener)
+        self._workplace.accepted += 1
         greenlet = gevent.spawn(_run, service, accepted, self._workplace)
         self._greenlets.add(greenlet)
         greenlet.rawlink(self._ended)

@@ -26,10 +26,12 @@ from gtunnel.net.opening import SilentClientError
 from gtunnel.net.transparency import Accepted
 from gtunnel.net.waiting import Wakeup
 from gtunnel.tls.diagnosis import explain_alert
+from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import TlsStreamError
-from gtunnel.tls.hello import ClientHello
-from gtunnel.tunnel import identity, securing
+from gtunnel.tls.hello import ClientHello, HelloReader
+from gtunnel.tunnel import accessline, endings, identity, particulars, securing
 from gtunnel.tunnel.access import Admission, HandshakeTimeoutError, Surroundings, Visitor
+from gtunnel.tunnel.endings import Ending
 from gtunnel.tunnel.programs import LOCAL_TARGET
 from gtunnel.tunnel.relay import Relay
 from gtunnel.tunnel.securing import Secured
@@ -71,13 +73,14 @@ class Connection:
         self.service = service
         self.started = monotonic()
         self._workplace = workplace
-        self._identifier = identity.make(service.settings.log_id, workplace.sequence.next)
-        self.log: Log = service.log.named(self._identifier)
+        self.identifier = identity.make(service.settings.log_id, workplace.sequence.next)
+        self.log: Log = service.log.named(self.identifier)
         self._wakeup = Wakeup()
-        self._sides = Sides(accepted, workplace, self._wakeup)
+        self.sides = Sides(accepted, workplace, self._wakeup)
         self._admission = Admission(workplace.register, workplace.wrappers)
-        self._relay: Relay | None = None
+        self.relay: Relay | None = None
         self._secured: Secured | None = None
+        self._opening: HelloReader | None = None
         self._greeted = False
         self._silent = False
 
@@ -87,38 +90,45 @@ class Connection:
         connections.add(self)
         reset = self.service.settings.reset
         failed = True
+        ending = endings.STOPPED
         try:
-            self._serve()
+            ending = self._serve()
             failed = False
         except SilentClientError as error:
+            ending = endings.of(error)
             # With a protocol before TLS it was greeted, and its end belongs to that; otherwise it is nobody.
             self._silent = not self._greeted
             level = error.level if self._silent else Level.ERR
             self.log.write(level, f"{error} (from {self.peer})")
         except GtunnelError as error:
+            ending = endings.of(error)
             self._greet()
             self.log.write(error.level, str(error))
         except GreenletExit:
             raise
         except Exception:  # noqa: BLE001 - a bug, not an event: say so with all that is known, and go on serving others
-            for line in traceback.format_exc().splitlines():
-                self.log.write(Level.ERR, f"INTERNAL ERROR: {line}")
+            ending = endings.BUG
+            self._tell_bug()
         finally:
             connections.discard(self)
             self._close(reset=failed and reset)
-            self._account(failed=failed)
+            self._account(ending, failed=failed)
 
-    def _serve(self) -> None:
+    def _tell_bug(self) -> None:
+        for line in traceback.format_exc().splitlines():
+            self.log.write(Level.ERR, f"INTERNAL ERROR: {line}")
+
+    def _serve(self) -> Ending:
         """The path of a connection."""
         with self._limit():
             self.log.write(Level.DEBUG, f"Service [{self.service.name}] started")
-            self._sides.begin(self.service, self.log)
-            if self._sides.accepted is not None:
-                self._find_origin(self._sides.accepted)
-                self._find_client(self._sides.accepted)
-                self._admit(self._sides.accepted)
+            self.sides.begin(self.service, self.log)
+            if self.sides.accepted is not None:
+                self._find_origin(self.sides.accepted)
+                self._find_client(self.sides.accepted)
+                self._admit(self.sides.accepted)
             self._negotiate(self.service)
-        self._transfer()
+        return self._transfer()
 
     def _limit(self) -> AbstractContextManager[object]:
         """The time that all but the relay may take."""
@@ -138,8 +148,8 @@ class Connection:
             raise SilentClientError(how="the connection was closed before its PROXY header") from error
         if ends is not None:
             client = ClientAddress(ends.client)
-            self._sides.accepted = replace(accepted, client=client)
-            self._sides.scene.client, self._sides.scene.listener = client, ends.reached
+            self.sides.accepted = replace(accepted, client=client)
+            self.sides.scene.client, self.sides.scene.listener = client, ends.reached
             self.log.write(Level.INFO, f"PROXY header: {sender} connects for {self.peer}, who reached {ends.reached}")
 
     def _ask(self, reading: Generator[Step, bytes, R]) -> R:
@@ -154,7 +164,7 @@ class Connection:
     def _find_origin(self, accepted: Accepted) -> None:
         destination = self.service.transparency.destination(accepted)
         if destination is not None:
-            self._sides.scene.destination = destination
+            self.sides.scene.destination = destination
             self.log.write(Level.INFO, f"Original destination is {destination}")
 
     def _admit(self, accepted: Accepted) -> None:
@@ -180,7 +190,7 @@ class Connection:
 
     def _negotiate(self, service: Service) -> None:
         """Take a protocol's steps. What one fails with is the protocol's to comment on before it is ours."""
-        negotiation = service.negotiate(self._sides.scene)
+        negotiation = service.negotiate(self.sides.scene)
         try:
             step = next(negotiation)
             if not isinstance(step, StartTls) or self.service.settings.client:
@@ -206,13 +216,13 @@ class Connection:
             return negotiation
         negotiation.close()
         own = self.service.settings.protocol.begins_with_tls
-        scene = self._sides.scene
+        scene = self.sides.scene
         negotiation = self.service.negotiate(scene) if own else plain_negotiation.server(ProtocolSettings(), scene)
         next(negotiation)
         return negotiation
 
     def _take(self, step: Step) -> bytes:
-        sides, settings = self._sides, self.service.settings
+        sides, settings = self.sides, self.service.settings
         if isinstance(step, StartTls):
             self._start_tls()
         elif isinstance(step, Connect):
@@ -239,7 +249,7 @@ class Connection:
 
     def _start_tls(self) -> None:
         client = self.service.settings.client
-        sides = self._sides
+        sides = self.sides
         plain = sides.far if client else sides.near
         if not isinstance(plain, PlainLeg):
             raise TypeError("a protocol started TLS on a leg that is not there, or twice")
@@ -251,27 +261,30 @@ class Connection:
     def _accept_tls(self, plain: PlainLeg) -> None:
         """TLS towards the client. Its server name may make it another service's."""
         deadline = monotonic() + self.service.settings.timeouts.busy
-        began = self._sides.unread(Side.CLIENT)
+        began = self.sides.unread(Side.CLIENT)
         reader = opening.receive(plain, self._wakeup, self._workplace.scratch, deadline - monotonic(), began)
         self._greet()
+        # Of a handshake that fails, this is all that tells which name the client wanted.
+        self._opening = None if self._workplace.account is None else reader
         if self.service.virtual:
             self._switch(reader.hello())
         self._secured = securing.accept(self.service, plain, reader, self._tools, deadline - monotonic())
-        self._sides.near = self._secured.leg
-        if self._secured.unconvincing and self._sides.far is not None:
+        self._opening = None
+        self.sides.near = self._secured.leg
+        if self._secured.unconvincing and self.sides.far is not None:
             raise LateRedirectError
-        self._sides.scene.redirected = self._secured.unconvincing
+        self.sides.scene.redirected = self._secured.unconvincing
         settings = self.service.settings
         if settings.protocol.tells_tls:
-            self._sides.scene.tls = self._secured.leg.engine.facts(demanding=settings.verification.convincing)
+            self.sides.scene.tls = self._secured.leg.engine.facts(demanding=settings.verification.convincing)
 
     def _connect_tls(self, plain: PlainLeg, target: Target) -> None:
         """TLS towards the target."""
-        if began := self._sides.unread(Side.TARGET):
+        if began := self.sides.unread(Side.TARGET):
             raise PlaintextError(count=len(began), words=quoted(began))
         target = Target(target.address, self.service.settings.protocol.tls_peer or target.host)
         self._secured = securing.connect(self.service, plain, target, self._tools)
-        self._sides.far = self._secured.leg
+        self.sides.far = self._secured.leg
 
     @property
     def _tools(self) -> securing.Tools:
@@ -295,61 +308,76 @@ class Connection:
         if service is None:
             self.log.write(Level.ERR, f"SNI: no pattern matched servername: {server_name}")
             return
-        self.log = self.log if service.log is self.service.log else service.log.named(self._identifier)
+        self.log = self.log if service.log is self.service.log else service.log.named(self.identifier)
         self.service = service
         self.log.write(Level.NOTICE, f"SNI: switched to service [{service.name}]")
         # As stunnel does: the primary's checks let it in, the secondary has its own.
-        if self._sides.accepted is not None:
-            if self._sides.scene.destination is None:
-                self._find_origin(self._sides.accepted)
-            self._admit(self._sides.accepted)
+        if self.sides.accepted is not None:
+            if self.sides.scene.destination is None:
+                self._find_origin(self.sides.accepted)
+            self._admit(self.sides.accepted)
 
-    def _transfer(self) -> None:
-        sides, timeouts = self._sides, self.service.settings.timeouts
+    def _transfer(self) -> Ending:
+        sides, timeouts = self.sides, self.service.settings.timeouts
         if sides.near is not None and sides.datagrams is not None:
             sides.datagrams.run(sides.near, timeouts.idle, self.log)
             sides.near.finish()
-            return
+            return endings.ORDERLY
         if sides.said_farewell:
-            return
-        self._relay = sides.relay()
+            return endings.ORDERLY
+        self.relay = sides.relay()
         try:
-            ended = self._relay.run(self._workplace.scratch, self._wakeup, timeouts)
+            ended = self.relay.run(self._workplace.scratch, self._wakeup, timeouts)
         except TlsStreamError as error:
             raise error.explained(explain_alert(str(error), self.service.settings)) from error
-        if not ended:
-            self.log.write(Level.INFO, "transfer: s_poll_wait: TIMEOUTclose exceeded: closing")
+        if ended:
+            return endings.ORDERLY
+        self.log.write(Level.INFO, "transfer: s_poll_wait: TIMEOUTclose exceeded: closing")
+        return endings.HALF_CLOSED
 
     @property
     def client(self) -> ClientAddress | None:
         """Who it is: None for a program, and on a Unix socket."""
-        accepted = self._sides.accepted
+        accepted = self.sides.accepted
         return None if accepted is None else accepted.client
+
+    @property
+    def engine(self) -> TlsEngine | None:
+        """The TLS of the leg that has it; None before its handshake is done."""
+        return None if self._secured is None else self._secured.leg.engine
+
+    @property
+    def server_name(self) -> str | None:
+        """The name that was asked for in TLS, also if its handshake has failed."""
+        if self._secured is not None:
+            return self._secured.leg.engine.server_name
+        hello = None if self._opening is None else self._opening.hello()
+        return None if hello is None else hello.server_name
 
     @property
     def peer(self) -> str:
         """The client, for the log."""
-        if self._sides.accepted is None:
-            program = self._sides.program
+        if self.sides.accepted is None:
+            program = self.sides.program
             return "a program" if program is None else f"program {program.pid}"
         return str(self.client) if self.client is not None else "unnamed socket"
 
     @property
     def sent(self) -> tuple[int, int]:
         """Bytes sent to TLS, and to the socket."""
-        if self._relay is None:
+        if self.relay is None:
             return (0, 0)
-        forth, back = self._relay.forth.count, self._relay.back.count
+        forth, back = self.relay.forth.count, self.relay.back.count
         return (forth, back) if self.service.settings.client else (back, forth)
 
     def _close(self, *, reset: bool) -> None:
         if self._secured is not None:
             self._secured.leave(self.log)
-        self._sides.close(self.service, self._relay, reset=reset)
+        self.sides.close(self.service, self.relay, reset=reset)
         self._wakeup.close()
         self._admission.leave()
 
-    def _account(self, *, failed: bool) -> None:
+    def _account(self, ending: Ending, *, failed: bool) -> None:
         to_tls, to_socket = self.sent
         how = "reset" if failed else "closed"
         level = Level.DEBUG if self._silent else Level.NOTICE
@@ -358,6 +386,11 @@ class Connection:
         )
         left = len(self._workplace.connections)
         self.log.write(Level.DEBUG, f"Service [{self.service.name}] finished ({left} left)")
+        if self._workplace.account is not None:
+            try:
+                self._workplace.account(accessline.line(particulars.of(self), ending))
+            except Exception:  # noqa: BLE001 - as above, and the connection is closed by now
+                self._tell_bug()
 
 
 def client_address(address: SocketAddress | None) -> ClientAddress | None:

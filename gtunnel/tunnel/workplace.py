@@ -1,5 +1,6 @@
 """What the connections of one worker share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 class Workplace:
     """Buffers, the id sequence of all workers, what OCSP responders said, where sessions are kept, the programs that
     run, and who is there. `register` counts connections, over all workers, where there are limits; `max_connections` is
-    the limit of all services. `wrappers` is there where a service wants to ask them."""
+    the limit of all services. `wrappers` is there where a service wants to ask them. `account` takes the access log's
+    lines, where there is one; `accepted` is how many connections there have been."""
 
     sequence: SharedCounter
     register: Register | None = None
@@ -30,3 +32,5 @@ class Workplace:
     session_servers: SessionServers = field(default_factory=SessionServers)
     programs: Programs = field(default_factory=Programs)
     connections: "set[Connection]" = field(default_factory=set)
+    account: Callable[[str], None] | None = None
+    accepted: int = 0

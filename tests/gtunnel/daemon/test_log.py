@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gtunnel.conf.settings import Foreground, LogMode, LogOutput, LogSettings
+from gtunnel.daemon.linefile import LogFileError
 from gtunnel.daemon.log import (
     MAX_LINE,
     DescriptorSink,
     FileSink,
     Journal,
     JournalLog,
-    LogFileError,
     StartupLog,
     open_journal,
     printable,
