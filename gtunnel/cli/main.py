@@ -12,7 +12,7 @@ from gtunnel.errors import GtunnelError
 from gtunnel.version import VERSION
 
 ARGPARSE_USAGE = 2
-SUBCOMMANDS = ("run", "reload", "reopen", "check", "netsetup", "lab", "demo")
+SUBCOMMANDS = ("run", "reload", "reopen", "status", "check", "netsetup", "lab", "demo")
 
 DESCRIPTION = """\
 A TLS tunnel and transparent proxy that reads stunnel.conf.
@@ -32,6 +32,7 @@ first steps:
   gtunnel check mail.conf          is this file right, and safe?
   gtunnel mail.conf                run it
   gtunnel reload --wait mail.conf  let it take up changes
+  gtunnel status mail.conf         how is it?
 """
 
 

@@ -73,6 +73,7 @@ def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...])
             workers=statements.one(process.WORKERS),
             reload_certs=statements.one(process.RELOAD_CERTS),
             control=statements.one(process.CONTROL),
+            control_group=statements.one(process.CONTROL_GROUP),
             max_connections=statements.one(access.PROCESS_MAX_CONNECTIONS),
         ),
         net=NetSettings(

@@ -36,6 +36,7 @@ class Reason(enum.StrEnum):
     REDIRECT_CHECKS = 'Either "verifyChain" or "verifyPeer" has to be enabled for "redirect" to work'
     REDIRECT_PROTOCOL = '"redirect" is incompatible with the specified protocol negotiation'
     INETD_LIMITS = "Inetd mode: who accepts the connections counts them (xinetd: instances, per_source)"
+    CONTROL_GROUP = '"controlGroup" needs a control socket, and "control" says that there is none'
     TICKET_SECRETS = '"ticketKeySecret" and "ticketMacSecret" must be set together'
     VERSION_RANGE = "Invalid protocol version range"
 

@@ -52,10 +52,14 @@ def parse_text(text: str | bytes, file: str = "<text>") -> Configuration:
     outline = read(text.encode(errors="surrogatepass") if isinstance(text, str) else text, file)
     problems = list(outline.problems)
     services: list[ServiceSettings] = []
-    log = Statements(outline.process).one(options_global.DEBUG)
+    process = Statements(outline.process)
+    log = process.one(options_global.DEBUG)
+    group = process.last(options_global.CONTROL_GROUP)
+    if group is not None and process.one(options_global.CONTROL) is None:
+        problems.append(Problem(group.place, group.text, Reason.CONTROL_GROUP))
     for draft in _drafts(outline):
         found = list(check_service(draft))
-        limit = Statements(outline.process).last(PROCESS_MAX_CONNECTIONS)
+        limit = process.last(PROCESS_MAX_CONNECTIONS)
         if draft.inetd and limit is not None:
             found.append(Problem(limit.place, limit.text, Reason.INETD_LIMITS))
         problems += found

@@ -92,10 +92,26 @@ CONTROL = Single[str | None](
     since="gtunnel 0.1",
     topic=Topic.PROCESS,
     more=(
-        "`gtunnel reload` and `gtunnel reopen` use it. Only root and the user of `setuid` may. By default it is made "
+        "`gtunnel reload`, `reopen` and `status` use it. Only root and the user of `setuid` may. By default it is made "
         "in /run/gtunnel/control (or below XDG_RUNTIME_DIR), by the name of the configuration file, so that the "
         "commands find it; where that cannot be, there is none. An empty value makes none. It is made before `chroot`, "
         "and a reload cannot change it."
+    ),
+)
+CONTROL_GROUP = Single[str | None](
+    name="controlGroup",
+    scope=Scope.GLOBAL,
+    parse=group,
+    default=None,
+    metavar="GROUP",
+    help="group whose members may ask with gtunnel status",
+    since="gtunnel 0.1",
+    topic=Topic.PROCESS,
+    more=(
+        "A name that exists on this machine, or a number. Members see everything that `gtunnel status` shows, names in "
+        "certificates and addresses of clients too, and can do nothing else. They have a socket of their own for that, "
+        "beside that of `control` and with `.status` at its end. Without the option only root and the user of `setuid` "
+        "may. A reload cannot change it."
     ),
 )
 DEBUG = Single(
@@ -259,6 +275,7 @@ OPTIONS = (
     ACCESS_LOG,
     CHROOT,
     CONTROL,
+    CONTROL_GROUP,
     DEBUG,
     FOREGROUND,
     LOG,

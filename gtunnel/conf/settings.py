@@ -108,7 +108,8 @@ class LogOutput:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSettings:
     """`chroot`, `setuid`, `setgid`, `pid` (None: no pid file), `workers` (None: one per core), `reloadCerts`,
-    `maxConnections` of all services together (None: no limit), `control` (None: no socket; "auto": by the file's name).
+    `maxConnections` of all services together (None: no limit), `control` (None: no socket; "auto": by the file's name),
+    `controlGroup` (None: nobody else may ask).
     """
 
     chroot: str | None
@@ -119,6 +120,7 @@ class ProcessSettings:
     reload_certs: bool = False
     max_connections: int | None = None
     control: str | None = None
+    control_group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,10 @@ class Word(enum.Enum):
     ANSWER = b"a"  # worker: the list, with a descriptor
     PING = b"p"  # supervisor: are you there?
     PONG = b"q"  # worker: yes
+    COUNT = b"c"  # supervisor: how many connections are there, of whom?
+    COUNTS = b"n"  # worker: so many, with a descriptor
+    DETAIL = b"e"  # supervisor: the same, and what is there to tell of each?
+    DETAILS = b"f"  # worker: that, with a descriptor
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -48,13 +52,13 @@ def hear(end: socket.socket) -> Word | None:
     return Word(data) if data else None
 
 
-def answer(end: socket.socket, lines: list[dict[str, Any]]) -> None:
-    """Answer LIST."""
+def answer(end: socket.socket, lines: object, word: Word = Word.ANSWER) -> None:
+    """Answer LIST, or another question by its word."""
     descriptor = os.memfd_create("gtunnel-answer", os.MFD_CLOEXEC)
     try:
         with os.fdopen(os.dup(descriptor), "wb") as file:
             file.write(json.dumps(lines).encode())
-        socket.send_fds(end, [Word.ANSWER.value], [descriptor])
+        socket.send_fds(end, [word.value], [descriptor])
     finally:
         os.close(descriptor)
 
@@ -63,14 +67,15 @@ def ask(end: socket.socket) -> list[dict[str, Any]]:
     """Ask LIST and wait for the answer, `ANSWER_SECONDS` at most; empty if none comes."""
     deadline = monotonic() + ANSWER_SECONDS
     try:
-        _discard(end)
+        discard(end)
         if not say(end, Word.LIST):
             return []
         while True:
             end.settimeout(max(0.001, deadline - monotonic()))
             data, descriptors, _, _ = socket.recv_fds(end, 1, 1)
-            if data not in (Word.READY.value, Word.PONG.value):
+            if data in (b"", Word.ANSWER.value):
                 return _lines(descriptors)
+            close_all(descriptors)
     except (OSError, ValueError):
         return []
     finally:
@@ -81,14 +86,13 @@ def ping(end: socket.socket) -> bool:
     """Whether the other side answers within `ANSWER_SECONDS`."""
     deadline = monotonic() + ANSWER_SECONDS
     try:
-        _discard(end)
+        discard(end)
         if not say(end, Word.PING):
             return False
         while True:
             end.settimeout(max(0.001, deadline - monotonic()))
             data, descriptors, _, _ = socket.recv_fds(end, 1, 1)
-            for descriptor in descriptors:
-                os.close(descriptor)
+            close_all(descriptors)
             if data == Word.PONG.value:
                 return True
             if not data:
@@ -99,7 +103,7 @@ def ping(end: socket.socket) -> bool:
         end.settimeout(None)
 
 
-def _discard(end: socket.socket) -> None:
+def discard(end: socket.socket) -> None:
     """Forget what came unasked: READY of a worker that nobody waited for, an answer that was too late for its question.
 
     What stands first in the queue would otherwise be taken for the answer, this time and for ever after.
@@ -108,16 +112,27 @@ def _discard(end: socket.socket) -> None:
     with contextlib.suppress(BlockingIOError):
         while True:
             data, descriptors, _, _ = socket.recv_fds(end, 1, 1)
-            for descriptor in descriptors:
-                os.close(descriptor)
+            close_all(descriptors)
             if not data:
                 return
 
 
-def _lines(descriptors: list[int]) -> list[dict[str, Any]]:
+def close_all(descriptors: list[int]) -> None:
+    """Let go of what came with a word."""
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def contents(descriptors: list[int]) -> Any:
+    """What an answer's descriptor holds; None if it came without one. Closes them. Raises `ValueError`, `OSError`."""
     if not descriptors:
-        return []
+        return None
+    close_all(descriptors[1:])
     with os.fdopen(descriptors[0], "rb") as file:
         file.seek(0)
-        lines: list[dict[str, Any]] = json.loads(file.read())
-        return lines
+        return json.loads(file.read())
+
+
+def _lines(descriptors: list[int]) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] | None = contents(descriptors)
+    return lines or []

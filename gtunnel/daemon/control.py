@@ -2,6 +2,11 @@
 
 The supervisor waits for signals and nothing else, so the socket sends it one (SIGIO) when somebody has connected. Each
 request is a line, each answer one JSON object; then the connection ends. Only the owner of the socket and root may.
+What is longer than a few lines comes with the answer as the descriptor of an anonymous file: a reader that is slow, or
+does not read at all, keeps nobody waiting.
+
+Whom `controlGroup` lets ask how it goes has another socket beside it (`public_path`): what strangers do there is never
+in the way of those who may say what is to be done. `reception` is how requests are taken from either.
 """
 
 import contextlib
@@ -13,27 +18,34 @@ import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Final
 
 from gtunnel.errors import GtunnelError
 from gtunnel.net.errors import errno_text
 
 RUNTIME_DIRECTORY: Final = Path("/run/gtunnel/control")
-# A request is a word. Whoever does not say it in this time is not waited for: the supervisor has other things to do.
+# A request is a word. Whoever does not say it in this time is not waited for.
 REQUEST_SECONDS: Final = 1.0
 MAX_REQUEST: Final = 64
+# Bytes of an anonymous file: a hundred times what a supervisor has to tell at most.
+MAX_FACTS: Final = 256 << 20
 # A reload builds everything anew and waits for its workers to accept.
 ANSWER_SECONDS: Final = 90.0
 NOBODY: Final = "no gtunnel is running there"
-_BACKLOG: Final = 16
+_BACKLOG: Final = 128
 _MODE: Final = 0o600
+_GROUP_MODE: Final = 0o660
+_CHUNK: Final = 65536
+_RETRY_SECONDS: Final = 0.02
 
 
 class ControlError(GtunnelError):
     """The control socket cannot be made, or nobody answers on it."""
 
     template = "Control socket {path}: {reason}"
+    # Whether it is there, and we may not use it.
+    denied = False
 
     @property
     def nobody(self) -> bool:
@@ -43,10 +55,11 @@ class ControlError(GtunnelError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request: whether it was done, and the lines that were logged about it."""
+    """What came of a request: whether it was done, and the lines that were logged about it; or what was asked for."""
 
     done: bool
     lines: tuple[str, ...] = ()
+    facts: dict[str, Any] | None = None
 
 
 def default_path(configuration: str) -> Path | None:
@@ -54,24 +67,35 @@ def default_path(configuration: str) -> Path | None:
 
     In /run/gtunnel/control, by the file's path; for users who cannot write there, below XDG_RUNTIME_DIR.
     """
+    places = default_places(configuration)
+    system_wide = os.geteuid() == 0 or os.access(RUNTIME_DIRECTORY, os.W_OK)
+    return next((place for place in places if system_wide or place.parent != RUNTIME_DIRECTORY), None)
+
+
+def default_places(configuration: str) -> tuple[Path, ...]:
+    """Where supervisors of a configuration file may listen: that of the system, and our own."""
     if not configuration.startswith("/"):
-        return None
-    directory = RUNTIME_DIRECTORY
-    own = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.geteuid() != 0 and not os.access(directory, os.W_OK):
-        if not own.startswith("/"):
-            return None
-        directory = Path(own) / "gtunnel"
+        return ()
     digest = hashlib.sha256(configuration.encode()).hexdigest()[:12]
-    return directory / f"{Path(configuration).stem[:32]}-{digest}.control"
+    name = f"{Path(configuration).stem[:32]}-{digest}.control"
+    own = os.environ.get("XDG_RUNTIME_DIR", "")
+    directories = (RUNTIME_DIRECTORY, Path(own) / "gtunnel") if own.startswith("/") else (RUNTIME_DIRECTORY,)
+    return tuple(directory / name for directory in directories)
+
+
+def public_path(path: Path) -> Path:
+    """Where those may ask who have no other right, beside a control socket."""
+    return path.with_name(f"{path.name}.status")
 
 
 class Control:
     """The supervisor's end. Owns the socket, and the file if it may remove it when it ends."""
 
-    def __init__(self, path: Path) -> None:
-        """Listen. Raises `ControlError`, also where somebody else does already."""
+    def __init__(self, path: Path, group: int | None = None) -> None:
+        """Listen: for the owner of the file and root, and for a group if one is given. Raises `ControlError`, also
+        where somebody else does already."""
         self.path = path
+        self._group = group
         try:
             _make(path.parent)
             _demand_silence(path)
@@ -83,10 +107,14 @@ class Control:
         fresh = path.with_name(f"{path.name[:64]}.{os.getpid()}")
         try:
             self._sock.bind(str(fresh))
+            if group is not None:
+                os.chown(fresh, -1, group)
+                fresh.chmod(_GROUP_MODE)
             self._sock.listen(_BACKLOG)
             fresh.rename(path)
         except OSError as error:
             self._sock.close()
+            fresh.unlink(missing_ok=True)
             raise ControlError(path=path, reason=errno_text(error)) from error
         finally:
             os.umask(old)
@@ -95,27 +123,22 @@ class Control:
         """Let whom we become use it. Raises `ControlError`."""
         try:
             # The directory may be another user's: what is there now need not be what we made.
-            os.chown(self.path, user, group, follow_symlinks=False)
+            os.chown(self.path, user, group if self._group is None else -1, follow_symlinks=False)
         except OSError as error:
             raise ControlError(path=self.path, reason=errno_text(error)) from error
 
     def attend(self) -> None:
         """From now on send this process SIGIO when somebody connects."""
-        fcntl.fcntl(self._sock, fcntl.F_SETOWN, os.getpid())
-        flags = fcntl.fcntl(self._sock, fcntl.F_GETFL)
-        fcntl.fcntl(self._sock, fcntl.F_SETFL, flags | os.O_ASYNC)
+        call(self._sock)
 
-    def accept(self) -> "Request | None":
-        """The next request; None when nobody waits. One that says nothing in time, or nonsense, is sent away."""
-        while True:
-            try:
-                connection, _ = self._sock.accept()
-            except OSError:
-                return None
-            word = _word(connection)
-            if word:
-                return Request(word, connection)
-            connection.close()
+    def accept(self) -> socket.socket | None:
+        """Who has connected, never blocking; None when nobody waits."""
+        try:
+            connection, _ = self._sock.accept()
+        except OSError:
+            return None
+        connection.setblocking(False)
+        return connection
 
     def let_go(self) -> None:
         """Close this process's copy: what a worker does."""
@@ -128,30 +151,26 @@ class Control:
         self._sock.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Somebody who asked for something, and waits."""
-
-    word: str
-    _connection: socket.socket
-
-    def answer(self, answer: Answer) -> None:
-        """Tell, and hang up. Whoever is gone meanwhile does not hear it."""
-        with contextlib.suppress(OSError), self._connection:
-            self._connection.settimeout(REQUEST_SECONDS)
-            self._connection.sendall(json.dumps({"done": answer.done, "lines": answer.lines}).encode() + b"\n")
+def call(sock: socket.socket) -> None:
+    """Have SIGIO sent to this process when something happens on a socket (fcntl(2))."""
+    fcntl.fcntl(sock, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(sock, fcntl.F_SETFL, fcntl.fcntl(sock, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def ask(path: Path, word: str, seconds: float = ANSWER_SECONDS) -> Answer:
     """Ask the supervisor that listens there, and wait for what it says. Raises `ControlError`."""
+    descriptors: list[int] = []
     try:
-        with _said(path, word, seconds) as connection, connection.makefile("rb") as stream:
-            said = stream.readline()
+        with _said(path, word, seconds) as connection:
+            said = _heard(connection, descriptors)
+        return _parsed(path, said, descriptors)
     except TimeoutError as error:
         raise ControlError(path=path, reason=f"no answer within {seconds:g} seconds") from error
     except OSError as error:
         raise ControlError(path=path, reason=errno_text(error)) from error
-    return _parsed(path, said)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def tell(path: Path, word: str) -> None:
@@ -163,36 +182,54 @@ def _said(path: Path, word: str, seconds: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(seconds)
-        connection.connect(str(path))
+        _connect(connection, path, seconds)
         connection.sendall(f"{word}\n".encode())
     except OSError as error:
         connection.close()
         nobody = error.errno in (errno.ENOENT, errno.ECONNREFUSED)
-        reason = NOBODY if nobody else errno_text(error)
-        raise ControlError(path=path, reason=reason) from error
+        problem = ControlError(path=path, reason=NOBODY if nobody else errno_text(error))
+        problem.denied = isinstance(error, PermissionError)
+        raise problem from error
     return connection
 
 
-def _parsed(path: Path, said: bytes) -> Answer:
+def _connect(connection: socket.socket, path: Path, seconds: float) -> None:
+    deadline = monotonic() + seconds
+    while True:
+        try:
+            connection.connect(str(path))
+        except BlockingIOError:
+            # More wait than the backlog has room for (unix(7)).
+            if monotonic() > deadline:
+                raise
+            sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+def _heard(connection: socket.socket, descriptors: list[int]) -> bytes:
+    """A line, and the descriptors that come with it."""
+    said = bytearray()
+    while not said.endswith(b"\n"):
+        data, found, _, _ = socket.recv_fds(connection, _CHUNK, 1)
+        descriptors += found
+        if not data:
+            break
+        said += data
+    return bytes(said)
+
+
+def _parsed(path: Path, said: bytes, descriptors: list[int]) -> Answer:
     try:
         answer: dict[str, Any] = json.loads(said)
-        return Answer(bool(answer["done"]), tuple(str(line) for line in answer["lines"]))
+        facts = None
+        if descriptors:
+            with os.fdopen(os.dup(descriptors[0]), "rb") as file:
+                file.seek(0)
+                facts = json.loads(file.read(MAX_FACTS))
+        return Answer(bool(answer["done"]), tuple(str(line) for line in answer["lines"]), facts)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ControlError(path=path, reason="the supervisor hung up without an answer") from error
-
-
-def _word(connection: socket.socket) -> str:
-    data = b""
-    deadline = monotonic() + REQUEST_SECONDS
-    with contextlib.suppress(OSError):
-        while b"\n" not in data and len(data) < MAX_REQUEST:
-            connection.settimeout(max(0.01, deadline - monotonic()))
-            more = connection.recv(MAX_REQUEST)
-            if not more or monotonic() > deadline:
-                break
-            data += more
-    word, end, _ = data.partition(b"\n")
-    return word.decode("ascii", "replace").strip() if end else ""
 
 
 def _make(directory: Path) -> None:

@@ -42,11 +42,12 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a set of workers serves."""
+    """What a set of workers serves. `number` counts those that were to take over, from 1."""
 
     configuration: Configuration
     bindings: tuple[Binding, ...]
     services: tuple[Service, ...] = ()
+    number: int = 1
 
     def close_all_but(self, kept: Iterable[ListeningSocket]) -> None:
         """Close the listening sockets that are not in `kept`."""
@@ -142,7 +143,7 @@ def bind(
         for listening_socket in pool.created:
             listening_socket.close()
         raise GenerationError
-    generation = Generation(configuration, tuple(bindings), services)
+    generation = Generation(configuration, tuple(bindings), services, 1 if old is None else old.number + 1)
     _adapt(generation, pool.created, log)
     return generation
 

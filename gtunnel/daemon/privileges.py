@@ -40,8 +40,18 @@ def look_up(settings: ProcessSettings) -> Identity:
     if settings.user is not None:
         user, group = _user(settings.user)
     if settings.group is not None:
-        group = _group(settings.group)
+        group = group_number("setgid", settings.group)
     return Identity(user, group)
+
+
+def group_number(option: str, name: str | None) -> int | None:
+    """The number of an option's group, if it names one. Raises `PrivilegeError`."""
+    if name is None or name.isdigit():
+        return None if name is None else int(name)
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise PrivilegeError(option=option, value=name, reason="no such group") from error
 
 
 def enter_root(directory: str) -> None:
@@ -91,10 +101,3 @@ def _user(name: str) -> tuple[int, int | None]:
     return entry.pw_uid, entry.pw_gid
 
 
-def _group(name: str) -> int:
-    if name.isdigit():
-        return int(name)
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError as error:
-        raise PrivilegeError(option="setgid", value=name, reason="no such group") from error

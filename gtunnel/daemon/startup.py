@@ -17,7 +17,7 @@ from gtunnel.conf.options_global import AUTOMATIC
 from gtunnel.conf.settings import Configuration, Foreground
 from gtunnel.daemon import activation, privileges
 from gtunnel.daemon import generation as generations
-from gtunnel.daemon.control import Control, ControlError, default_path
+from gtunnel.daemon.control import Control, ControlError, default_path, public_path
 from gtunnel.daemon.crew import SIGNALS, preload
 from gtunnel.daemon.detach import Detached, detach
 from gtunnel.daemon.generation import Generation
@@ -25,7 +25,9 @@ from gtunnel.daemon.hotfiles import watching
 from gtunnel.daemon.log import Journal, JournalLog, StartupLog, connect_syslog
 from gtunnel.daemon.notify import Notifier
 from gtunnel.daemon.outside import Outside
+from gtunnel.daemon.peers import anybody
 from gtunnel.daemon.pidfile import PidFile
+from gtunnel.daemon.reception import Reception
 from gtunnel.daemon.renewal import Anew, start_journal
 from gtunnel.daemon.supervisor import Supervisor
 from gtunnel.daemon.telling import complain
@@ -57,7 +59,7 @@ def run(configuration: Configuration, load: Load, log: StartupLog) -> int:
         passphrases.ask_no_more()
         log.write(Level.NOTICE, "Configuration successful")
         generation = generations.bind(configuration, services, None, log, activation.inherited())
-        outside = Outside(notifier, _control(configuration, identity, log))
+        outside = _outside(configuration, identity, notifier, log)
         preload()
         _hold_signals()
         detached = detach() if configuration.output.foreground is Foreground.NO else None
@@ -95,21 +97,33 @@ def _serve(
             pid_file.remove()
 
 
-def _control(configuration: Configuration, identity: privileges.Identity, log: Log) -> Control | None:
-    """The control socket. Raises `ControlError` only where the configuration says where it is to be."""
-    wanted = configuration.process.control
-    path = default_path(configuration.file) if wanted == AUTOMATIC else None if wanted is None else Path(wanted)
-    if path is None:
-        return None
+def _outside(configuration: Configuration, identity: privileges.Identity, notifier: Notifier, log: Log) -> Outside:
+    """The service manager and the control sockets. Raises `ControlError` only where the configuration asks for one."""
+    process = configuration.process
+    group = privileges.group_number("controlGroup", process.control_group)
+    path = default_path(configuration.file) if process.control == AUTOMATIC else Path(process.control or "")
+    if process.control is None or path is None:
+        if group is not None:
+            raise ControlError(path="(none)", reason="controlGroup needs one: set control")
+        return Outside(notifier)
     try:
         control = Control(path)
     except ControlError as error:
-        if wanted != AUTOMATIC:
+        if process.control != AUTOMATIC or group is not None:
             raise
         log.write(Level.INFO, f"{error}: gtunnel reload will not find this process, SIGHUP does")
-        return None
-    control.give_to(*identity.for_chown)
-    return control
+        return Outside(notifier)
+    try:
+        control.give_to(*identity.for_chown)
+        owners = Reception(control, anybody)
+        if group is None:
+            return Outside(notifier, owners)
+        public = Control(public_path(path), group)
+        public.give_to(*identity.for_chown)
+    except ControlError:
+        control.close()
+        raise
+    return Outside(notifier, owners, Reception(public, lambda peer: peer.may_ask(group)))
 
 
 def _hand_over(generation: Generation, identity: privileges.Identity) -> None:

@@ -17,6 +17,7 @@ from gtunnel.daemon.linefile import LogFileError
 from gtunnel.daemon.log import Journal, JournalLog, OverheardLog, truncate
 from gtunnel.daemon.outside import Outside
 from gtunnel.daemon.renewal import Anew
+from gtunnel.daemon.status import Renewal, Report, Reporter
 from gtunnel.events import Level, Log
 from gtunnel.net.errors import errno_text
 from gtunnel.tunnel.census import Census
@@ -46,6 +47,7 @@ class Supervisor:
         self._sequence = SharedCounter()
         self._census: Census | None = None
         self._crew = Crew()
+        self._reporter = Reporter()
         self._after_fork: Callable[[], None] = lambda: None
         self._patience = 0.0
         self._hire_at: float | None = None
@@ -82,6 +84,7 @@ class Supervisor:
             if received is None:
                 if self._hire_at is not None and monotonic() >= self._hire_at:
                     self._replace_workers()
+                self._obey()
                 continue
             action = actions.get(received.si_signo)
             if action is None:
@@ -90,15 +93,33 @@ class Supervisor:
             action()
 
     def _patient_for(self) -> float:
-        """How long to wait for a signal: until somebody is to be hired, or files are to be looked at."""
+        """How long to wait for a signal: until somebody is to be hired or sent away, or files are to be looked at."""
         times = [self._hire_at] if self._hire_at is not None else []
         times += [self._watch.due] if self._watch is not None else []
         times += [due] if (due := self._outside.notifier.watchdog) is not None else []
+        times += [due] if (due := self._outside.due) is not None else []
         return max(0.0, min(times) - monotonic()) if times else 3600.0
 
     def _obey(self) -> None:
-        """Do what is asked for through the control socket."""
-        self._outside.obey({"reload": lambda: self._told(self._reload), "reopen": lambda: self._told(self._reopen)})
+        """Do what is asked for through the control sockets."""
+        self._outside.obey(
+            {
+                "reload": lambda: self._told(self._reload),
+                "reopen": lambda: self._told(self._reopen),
+                "status": lambda: Answer(True, facts=self._report(detailed=False)),
+                "connections": lambda: Answer(True, facts=self._report(detailed=True)),
+            },
+            {
+                "status": lambda: Answer(True, facts=self._recent(detailed=False)),
+                "connections": lambda: Answer(True, facts=self._recent(detailed=True)),
+            },
+        )
+
+    def _report(self, *, detailed: bool) -> Report:
+        return self._reporter.report(self._generation, self._crew.members, detailed=detailed)
+
+    def _recent(self, *, detailed: bool) -> Report:
+        return self._reporter.recent(lambda: self._report(detailed=detailed), detailed=detailed)
 
     def _told(self, action: Callable[[], bool]) -> Answer:
         """Do something, and keep what is logged about it."""
@@ -191,13 +212,19 @@ class Supervisor:
     def _reload(self) -> bool:
         """Build the next generation; let it take over when it accepts, and go on with this one otherwise."""
         self._outside.notifier.reloading()
-        done = self._renew()
+        done = self._remembered("reload", self._renew)
         if not done:
             if (jail := self._generation.configuration.process.chroot) is not None:
                 self._log.write(Level.ERR, f"The files that a reload reads are those inside of the chroot {jail}")
             self._log.write(Level.ERR, "Failed to reload the configuration file")
         self._outside.notifier.ready(self._status() if done else f"{self._status()}; the last reload failed")
         return done
+
+    def _remembered(self, cause: str, action: Callable[[], bool]) -> bool:
+        """Do something that a new generation comes of, and keep how it went for who asks later."""
+        answer = self._told(action)
+        self._reporter.last = Renewal(cause, answer.done, answer.lines)
+        return answer.done
 
     def _renew(self) -> bool:
         successor = self._anew.successor(self._generation, self._foreground, self._log)
@@ -239,14 +266,18 @@ class Supervisor:
         if not changed:
             return
         self._log.write(Level.NOTICE, f"Files have changed: {', '.join(changed)}")
+        self._remembered("files", self._renew_same)
+
+    def _renew_same(self) -> bool:
         generation = self._anew.same(self._generation, self._journal, self._log)
         if generation is None:
             self._log.write(Level.ERR, "What has been loaded before stays in use, until the files change again")
-            return
+            return False
         if self._take_over(generation, self._journal):
             self._log.write(Level.NOTICE, "Changed files are in use now")
-        else:
-            self._log.write(Level.ERR, "The new workers did not start: what has been loaded before stays in use")
+            return True
+        self._log.write(Level.ERR, "The new workers did not start: what has been loaded before stays in use")
+        return False
 
     def _warn_of_unreadable_files(self) -> None:
         for file in () if self._watch is None else self._watch.unreadable():

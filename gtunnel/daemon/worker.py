@@ -9,6 +9,7 @@ import gc
 import http.client
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from gtunnel.net.errors import errno_text
 from gtunnel.net.limits import DESCRIPTORS_PER_CONNECTION, DESCRIPTORS_WITH_PROGRAM, connections_within
 from gtunnel.net.program import Programs
 from gtunnel.net.wrappers import Wrappers
+from gtunnel.tunnel import rollcall
 from gtunnel.tunnel.acceptor import Acceptor
 from gtunnel.tunnel.census import Register
 from gtunnel.tunnel.programclients import ProgramClients
@@ -113,28 +115,37 @@ class Worker:
             return
         except (OSError, ValueError):
             word = None
-        if word is None:
-            # The supervisor is gone: nobody would reload, rotate or stop us.
-            self._done.set()
-        elif word is Word.DRAIN and not self._draining:
-            self._draining = True
-            self._acceptor.sweep()
-            self._acceptor.stop()
-            self._stapler.stop()
-            self._clients.stop()
-            for binding in self._generation.bindings:
-                # Only our copy: the file of a Unix socket stays, for whoever listens on it now.
-                binding.listening.sock.close()
-            gevent.spawn(self._drain)
-        elif word is Word.REOPEN:
-            try:
-                self._journal.reopen()
-            except LogFileError as error:
-                self._log.write(Level.ERR, str(error))
-        elif word is Word.LIST:
-            gevent.spawn(self._list)
-        elif word is Word.PING:
-            channel.say(self._end, Word.PONG)
+        # Without the supervisor nobody would reload, rotate or stop us.
+        actions: dict[Word | None, Callable[[], object]] = {
+            None: self._done.set,
+            Word.DRAIN: self._retire,
+            Word.REOPEN: self._reopen,
+            Word.LIST: lambda: gevent.spawn(self._list),
+            Word.COUNT: lambda: gevent.spawn(self._count, detailed=False),
+            Word.DETAIL: lambda: gevent.spawn(self._count, detailed=True),
+            Word.PING: lambda: channel.say(self._end, Word.PONG),
+        }
+        if word in actions:
+            actions[word]()
+
+    def _retire(self) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        self._acceptor.sweep()
+        self._acceptor.stop()
+        self._stapler.stop()
+        self._clients.stop()
+        for binding in self._generation.bindings:
+            # Only our copy: the file of a Unix socket stays, for whoever listens on it now.
+            binding.listening.sock.close()
+        gevent.spawn(self._drain)
+
+    def _reopen(self) -> None:
+        try:
+            self._journal.reopen()
+        except LogFileError as error:
+            self._log.write(Level.ERR, str(error))
 
     def _drain(self) -> None:
         while not self._acceptor.drained() or not self._clients.drained() or self._workplace.programs.running:
@@ -154,8 +165,19 @@ class Worker:
                     "started": connection.started,
                 }
             )
+        self._answer(lines, Word.ANSWER)
+
+    def _count(self, *, detailed: bool) -> None:
+        connections, accepted = self._workplace.connections, self._workplace.accepted
+        if detailed:
+            details = rollcall.details(connections, gevent.sleep)
+            self._answer(rollcall.counts(connections, accepted) | {"list": details}, Word.DETAILS)
+        else:
+            self._answer(rollcall.counts(connections, accepted), Word.COUNTS)
+
+    def _answer(self, answer: object, word: Word) -> None:
         try:
-            channel.answer(self._end, lines)
+            channel.answer(self._end, answer, word)
         except OSError as error:
             # Nothing to serve worse for: if the supervisor is gone, `_listen` hears that.
             self._log.write(Level.WARNING, f"Cannot list the connections: {errno_text(error)}")

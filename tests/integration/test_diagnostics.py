@@ -5,16 +5,21 @@ import signal
 import socket
 import ssl
 import stat
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from gtunnel.daemon import control
+from tests.gtunnel.daemon.watching import children, descriptors, soon
 from tests.support import accesslines, servers, tls
 from tests.support.certificates import Pki
 from tests.support.daemon import Daemon
+from tests.support.places import public_directory
 from tests.support.servers import Server
-from tests.support.tunnels import PREAMBLE, Tunnels
+from tests.support.tunnels import GTUNNEL_ENVIRONMENT, PREAMBLE, Tunnels
 
 PortFactory = Callable[[], int]
 
@@ -213,3 +218,122 @@ def test_it_is_opened_again_after_a_rotation_also_in_a_jail_as_another_user(
             accesslines.until(lambda: [{"there": str(site.file.exists())}], lambda found: found[0]["there"] == "True")
     assert len(accesslines.read(jail / "log" / "old")) == 2
     assert site.file.stat().st_uid == 1
+
+
+class Asked:
+    """A gtunnel with `controlGroup`, and people who ask it: root, a member of the group, and somebody else."""
+
+    GROUP = 4321
+    USER = 4322
+
+    def __init__(self, gtunnel: Tunnels, place: Path, conf: str) -> None:
+        self.running = gtunnel(f"control = {place}/x.control\ncontrolGroup = {self.GROUP}\n{conf}")
+        self.control = place / "x.control"
+        self._gtunnel = gtunnel
+
+    def root(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """A command of root's."""
+        return self._gtunnel.run(*arguments, "--control", self.control)
+
+    def other(self, *arguments: str, groups: str = str(GROUP)) -> "subprocess.CompletedProcess[str]":
+        """A command of another user's."""
+        who = ["setpriv", f"--reuid={self.USER}", f"--regid={self.USER}", f"--groups={groups}", "--"]
+        argv = [*who, *map(str, self._gtunnel.argv(*arguments, "--control", self.control))]
+        environment = {**os.environ, **GTUNNEL_ENVIRONMENT}
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=environment, cwd="/")
+
+
+@pytest.fixture
+def asked(gtunnel: Tunnels, echo: Server, free_port: PortFactory) -> Iterator[Asked]:
+    with public_directory("root") as place:
+        port = free_port()
+        yield Asked(
+            gtunnel, place, f"workers = 2\n[it]\nclient = yes\naccept = 127.0.0.1:{port}\nconnect = {echo.endpoint}\n"
+        )
+
+
+@pytest.mark.root
+def test_members_of_the_group_may_ask_and_do_nothing_else(asked: Asked) -> None:
+    if "Traceback" in asked.other("--version").stderr:
+        pytest.skip("another user cannot run Python from here")
+    found = asked.other("status")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert f"process {asked.running.pid}" in found.stdout
+    stranger = asked.other("status", groups="4329")
+    assert (stranger.returncode, "Permission denied" in stranger.stderr) == (1, True)
+    for word in ("reload", "reopen"):
+        refused = asked.other(word, *(["--wait"] if word == "reload" else []))
+        assert refused.returncode != 0
+    public = control.public_path(asked.control)
+    for word in ("reload", "reopen", "stop"):
+        assert control.ask(public, word) == control.Answer(False, (f"{word}: there is no such request",))
+    assert asked.running.count("Reading configuration") == 1
+    asked.running.stop()
+    assert not list(asked.control.parent.iterdir())
+
+
+@pytest.mark.root
+def test_mute_and_hostile_askers_hold_up_nobody(asked: Asked) -> None:
+    public = str(control.public_path(asked.control))
+    script = f"""
+import os, random, socket, time
+os.setgroups([{Asked.GROUP}])
+os.setresuid({Asked.USER}, {Asked.USER}, {Asked.USER})
+held, began = [], time.monotonic()
+print("asking", flush=True)
+while time.monotonic() - began < 60:
+    one = socket.socket(socket.AF_UNIX)
+    one.setblocking(False)
+    try:
+        one.connect({public!r})
+        one.send(random.choice([b"", b"connections\\n", b"status\\n", b"x" * 500, b"\\xff\\n", b"relo"]))
+    except OSError:
+        pass
+    held.append(one)
+    if len(held) > 200:
+        held.pop(random.randrange(len(held))).close()
+"""
+    hostile = [Daemon([sys.executable, "-c", script]) for _ in range(2)]
+    for one in hostile:
+        one.wait_for("asking")
+    for word in ("status", "reload", "reopen", "status"):
+        assert control.ask(asked.control, word, 30).done, word
+    assert all(one.running for one in hostile)
+    for one in hostile:
+        one.kill()
+    # And when they are gone, nothing is left of them.
+    assert soon(lambda: control.ask(Path(public), "status").done)
+    assert soon(lambda: descriptors(asked.running.pid) < 40)
+
+
+@pytest.mark.root
+def test_a_worker_that_was_stopped_is_shown_as_such_and_hangs_nobody(asked: Asked) -> None:
+    stopped = min(children(asked.running.pid))
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        for path in (asked.control, control.public_path(asked.control)):
+            facts = control.ask(path, "connections", 20).facts
+            assert facts is not None
+            assert {worker["pid"]: worker["answers"] for worker in facts["workers"]}[stopped] is False
+            assert sum(worker["answers"] for worker in facts["workers"]) == 1
+        assert "NOT ANSWERING" in asked.root("status").stdout
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+
+    def everybody_answers() -> bool:
+        facts = control.ask(asked.control, "status", 20).facts
+        return facts is not None and all(worker["answers"] for worker in facts["workers"])
+
+    assert soon(everybody_answers)
+    assert control.ask(asked.control, "reload", 60).done
+
+
+def test_without_the_group_there_is_no_second_socket(gtunnel: Tunnels, echo: Server, tmp_path: Path) -> None:
+    gtunnel(f"control = {tmp_path}/c\n[it]\nclient = yes\naccept = 127.0.0.1:0\nconnect = {echo.endpoint}\n")
+    assert stat.S_IMODE((tmp_path / "c").stat().st_mode) == 0o600
+    assert not control.public_path(tmp_path / "c").exists()
+
+
+def test_a_group_without_a_socket_is_refused(gtunnel: Tunnels) -> None:
+    text = gtunnel.refuse("control =\ncontrolGroup = 0\n[it]\nclient = yes\naccept = 127.0.0.1:0\nconnect = 1\n")
+    assert '"controlGroup" needs a control socket' in text

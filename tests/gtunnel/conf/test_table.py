@@ -117,7 +117,7 @@ NEWER_SERVICE = [
     "service",
 ]
 OURS_GLOBAL = [
-    *("workers", "reloadCerts", "maxConnections", "control"),
+    *("workers", "reloadCerts", "maxConnections", "control", "controlGroup", "accessLog"),
     *("netBackend", "netMark", "netName", "netTable", "netPriority"),
 ]
 OURS_SERVICE = [

@@ -10,8 +10,19 @@ from pathlib import Path
 import pytest
 
 from gtunnel.daemon import control as module
-from gtunnel.daemon.control import Answer, Control, ControlError, ask, default_path, tell
-from tests.gtunnel.daemon.watching import soon
+from gtunnel.daemon.control import (
+    Answer,
+    Control,
+    ControlError,
+    ask,
+    default_path,
+    default_places,
+    public_path,
+    tell,
+)
+from gtunnel.daemon.peers import anybody
+from gtunnel.daemon.reception import Reception, Request
+from tests.gtunnel.daemon.watching import descriptors, soon
 
 
 @pytest.fixture
@@ -21,24 +32,77 @@ def control(tmp_path: Path) -> Iterator[Control]:
     control.close()
 
 
+def requests(reception: Reception, count: int = 1) -> list[Request]:
+    """Wait for so many."""
+    found: list[Request] = []
+
+    def enough() -> bool:
+        found.extend(reception.look())
+        return len(found) >= count
+
+    assert soon(enough)
+    return found
+
+
 def test_a_request_gets_its_answer(control: Control) -> None:
     answers: list[Answer] = []
     client = threading.Thread(target=lambda: answers.append(ask(control.path, "reload")))
     client.start()
-    while (request := control.accept()) is None:
-        pass
+    reception = Reception(control, anybody)
+    (request,) = requests(reception)
     assert request.word == "reload"
     request.answer(Answer(done=False, lines=("x.conf:1: no",)))
     client.join()
     assert answers == [Answer(done=False, lines=("x.conf:1: no",))]
-    assert control.accept() is None
+    assert reception.look() == []
+
+
+def test_facts_of_any_size_arrive_whole_and_nobody_waits_for_their_reader(control: Control) -> None:
+    facts = {"list": ["x" * 100] * 50_000}
+    silent = socket.socket(socket.AF_UNIX)
+    with silent:
+        silent.connect(str(control.path))
+        silent.sendall(b"status\n")
+        answers: list[Answer] = []
+        client = threading.Thread(target=lambda: answers.append(ask(control.path, "status")))
+        client.start()
+        before = descriptors()
+        for request in requests(Reception(control, anybody), 2):
+            request.answer(Answer(done=True, facts=facts))
+        client.join()
+        assert answers == [Answer(done=True, facts=facts)]
+        assert descriptors() <= before
 
 
 def test_whoever_does_not_wait_is_obeyed_too(control: Control) -> None:
     tell(control.path, "reload")
-    request = control.accept()
-    assert request is not None
+    (request,) = requests(Reception(control, anybody))
     request.answer(Answer(done=True))
+
+
+def test_a_full_backlog_is_waited_for(control: Control) -> None:
+    crowd = []
+    for _ in range(1000):
+        one = socket.socket(socket.AF_UNIX)
+        one.setblocking(False)
+        crowd.append(one)
+        try:
+            one.connect(str(control.path))
+        except BlockingIOError:
+            break
+    else:
+        pytest.fail("the backlog has no end")
+    with pytest.raises(ControlError, match="Resource temporarily unavailable"):
+        ask(control.path, "reload", 0.1)
+    client = threading.Thread(target=tell, args=(control.path, "reload"))
+    client.start()
+    for one in crowd:
+        one.close()
+    reception = Reception(control, anybody)
+    (request,) = requests(reception)
+    request.answer(Answer(done=True))
+    client.join()
+    reception.close()
 
 
 def test_only_the_owner_may(control: Control) -> None:
@@ -60,25 +124,32 @@ def signalled() -> Iterator[list[int]]:
 
 
 def test_a_signal_says_that_somebody_is_there(signalled: list[int], control: Control) -> None:
-    control.attend()
+    reception = Reception(control, anybody)
+    reception.attend()
     tell(control.path, "reload")
     assert soon(lambda: bool(signalled))
-    request = control.accept()
-    assert request is not None
+    (request,) = requests(reception)
     request.answer(Answer(done=True))
+    reception.close()
+
+
+def test_a_group_has_a_socket_of_its_own(tmp_path: Path) -> None:
+    group = os.getgroups()[-1] if os.geteuid() else 1
+    control = Control(public_path(tmp_path / "x.control"), group)
+    found = control.path.stat()
+    assert (found.st_mode & 0o777, found.st_gid) == (0o660, group)
+    assert control.path.name == "x.control.status"
+    if os.geteuid() == 0:
+        control.give_to(1, 2)
+        assert (control.path.stat().st_uid, control.path.stat().st_gid) == (1, group)
     control.close()
 
 
-@pytest.mark.parametrize("nonsense", [b"", b"reload", b"x" * 1000, b"\n", b"\xff\xfe\n"])
-def test_nonsense_is_sent_away(control: Control, nonsense: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REQUEST_SECONDS", 0.1)
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(control.path))
-        client.sendall(nonsense)
-        request = control.accept()
-        assert request is None or request.word not in ("", "reload")
-        if request is not None:
-            request.answer(Answer(done=False))
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may give files to any group")
+def test_a_group_that_is_not_ours_cannot_have_one(tmp_path: Path) -> None:
+    with pytest.raises(ControlError, match="Operation not permitted"):
+        Control(tmp_path / "x", 0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_process_does_not_take_it_away(control: Control) -> None:
@@ -98,8 +169,9 @@ def test_what_a_dead_process_left_is_replaced(tmp_path: Path) -> None:
 
 
 def test_where_nobody_listens(tmp_path: Path) -> None:
-    with pytest.raises(ControlError, match="no gtunnel is running there"):
+    with pytest.raises(ControlError, match="no gtunnel is running there") as caught:
         ask(tmp_path / "none", "reload")
+    assert (caught.value.nobody, caught.value.denied) == (True, False)
 
 
 def test_a_supervisor_that_hangs_up_or_hangs(tmp_path: Path) -> None:
@@ -135,6 +207,8 @@ def test_where_it_is_depends_on_the_configuration(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert (path := default_path("/home/a/x.conf")) is not None
     assert path.parent == tmp_path / "gtunnel"
+    # Who asks need not be who runs it.
+    assert [place.parent for place in default_places("/home/a/x.conf")] == [Path("/nowhere"), tmp_path / "gtunnel"]
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert default_path("/home/a/x.conf") is None
 
