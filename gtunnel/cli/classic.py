@@ -7,11 +7,15 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from platform import machine
+from typing import TYPE_CHECKING
 
 from gtunnel.cli import source
 from gtunnel.conf import reference, socketoptions
 from gtunnel.errors import UsageError
 from gtunnel.version import VERSION
+
+if TYPE_CHECKING:
+    from gtunnel.daemon.kernel import Kernel
 
 # More than any socket option's value takes.
 _OPTION_BYTES = 64
@@ -49,11 +53,11 @@ def run(arguments: list[str]) -> int:
     return run_source(source.from_file(first))
 
 
-def run_source(chosen: source.Source) -> int:
-    """Run what a configuration says; returns the exit status."""
+def run_source(chosen: source.Source, kernel: "Kernel | None" = None) -> int:
+    """Run what a configuration says; returns the exit status. `kernel` is set up for it, if there is one."""
     from gtunnel.daemon import start
 
-    return start.run(chosen.load, chosen.name)
+    return start.run(chosen.load, chosen.name, kernel)
 
 
 def _refuse_more(arguments: list[str], most: int) -> None:

@@ -16,6 +16,7 @@ examples:
   gtunnel run
   gtunnel run /etc/stunnel/mail.conf
   gtunnel run --foreground /etc/stunnel/mail.conf
+  gtunnel run --netsetup /etc/gtunnel/gateway.conf     firewall rules and routes come and go with it
 
 signals:
   HUP   read the configuration again       TERM, INT, QUIT   stop
@@ -36,6 +37,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--foreground", action="store_true", help="stay in the foreground whatever the file says: for service managers"
     )
+    parser.add_argument(
+        "--netsetup",
+        action="store_true",
+        help="set the kernel up as `gtunnel netsetup apply` does, for as long as this runs, however it ends",
+    )
     parser.set_defaults(func=_run)
 
 
@@ -52,4 +58,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.foreground:
         load = chosen.load
         chosen = replace(chosen, load=lambda: _stay(load()))
-    return classic.run_source(chosen)
+    if not arguments.netsetup:
+        return classic.run_source(chosen)
+    # Only here: what talks to the kernel takes time to load.
+    from gtunnel.cli import ephemeral
+
+    return classic.run_source(chosen, ephemeral.start())

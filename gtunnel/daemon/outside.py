@@ -1,9 +1,10 @@
-"""Who outside wants to know how it goes: the service manager, and whoever asks through the control sockets."""
+"""What is outside of the process: the service manager, whoever asks through the control sockets, and the kernel."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gtunnel.daemon.control import Answer
+from gtunnel.daemon.kernel import Kernel, Untouched
 from gtunnel.daemon.notify import Notifier
 from gtunnel.daemon.reception import Reception
 
@@ -18,6 +19,7 @@ class Outside:
     notifier: Notifier = field(default_factory=Notifier)
     control: Reception | None = None
     public: Reception | None = None
+    kernel: Kernel = field(default_factory=Untouched)
 
     def obey(self, words: Words, questions: Words) -> None:
         """Do what is asked for, `words` by the one and `questions` by the other. Those who may say what is to be done
@@ -42,6 +44,7 @@ class Outside:
         """In a worker: none of this is its business."""
         for reception in self._receptions:
             reception.let_go()
+        self.kernel.let_go()
 
     def close(self) -> None:
         """It is over."""

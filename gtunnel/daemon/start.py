@@ -5,18 +5,23 @@ Nothing here loads more than it takes to know that: in inetd mode every connecti
 
 import gc
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from gtunnel.conf.errors import ConfigError, Problem
 from gtunnel.conf.settings import Configuration
 from gtunnel.daemon.log import StartupLog
 from gtunnel.daemon.telling import banner, complain, load_told
-from gtunnel.errors import GtunnelError
+from gtunnel.errors import GtunnelError, UsageError
 from gtunnel.events import Log
 from gtunnel.tls import features
 
+if TYPE_CHECKING:
+    from gtunnel.daemon.kernel import Kernel
 
-def run(load: Callable[[], Configuration], source: str) -> int:
-    """Run what a configuration says to its end; returns the exit status. `source` names it in the log."""
+
+def run(load: Callable[[], Configuration], source: str, kernel: "Kernel | None" = None) -> int:
+    """Run what a configuration says to its end; returns the exit status. `source` names it in the log. `kernel` is what
+    to set up for a daemon."""
     gc.disable()  # until there is nothing more to load
     log = StartupLog()
     banner(log)
@@ -27,6 +32,8 @@ def run(load: Callable[[], Configuration], source: str) -> int:
     try:
         features.demand()
         configuration = load_told(load, source, log)
+        if configuration.inetd and kernel is not None:
+            raise UsageError(detail="--netsetup: inetd mode has no daemon for the rules to live with")
     except GtunnelError as error:
         return complain(log, error)
     if configuration.inetd:
@@ -36,7 +43,7 @@ def run(load: Callable[[], Configuration], source: str) -> int:
     from gtunnel.daemon import startup
 
     gc.enable()
-    return startup.run(configuration, again, log)
+    return startup.run(configuration, again, log, kernel)
 
 
 def _of_daemon(configuration: Configuration) -> Configuration:

@@ -5,12 +5,14 @@
     detach                  the first process waits for the outcome
     chroot, log, pid file   inside the jail, as the manual says
     setgid, setuid
-    workers                 and only then is the start a success
+    workers
+    the kernel              where it lives and dies with us; and only then is the start a success
 """
 
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from gtunnel.conf.options_global import AUTOMATIC
@@ -22,6 +24,7 @@ from gtunnel.daemon.crew import SIGNALS, preload
 from gtunnel.daemon.detach import Detached, detach
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.hotfiles import watching
+from gtunnel.daemon.kernel import Kernel, KernelError, Untouched
 from gtunnel.daemon.log import Journal, JournalLog, StartupLog, connect_syslog
 from gtunnel.daemon.notify import Notifier
 from gtunnel.daemon.outside import Outside
@@ -42,9 +45,9 @@ from gtunnel.tls.site import Site
 Load = Callable[[Log], Configuration]
 
 
-def run(configuration: Configuration, load: Load, log: StartupLog) -> int:
+def run(configuration: Configuration, load: Load, log: StartupLog, kernel: Kernel | None = None) -> int:
     """Run the daemon; returns the exit status when it ends. `load` reads the configuration again, for a reload; `log`
-    has what was told so far."""
+    has what was told so far; `kernel` is set up for the configuration."""
     journal = Journal(())
     notifier = Notifier()
     # Before anything is opened: many services need many descriptors to be compiled.
@@ -59,7 +62,7 @@ def run(configuration: Configuration, load: Load, log: StartupLog) -> int:
         passphrases.ask_no_more()
         log.write(Level.NOTICE, "Configuration successful")
         generation = generations.bind(configuration, services, None, log, activation.inherited())
-        outside = _outside(configuration, identity, notifier, log)
+        outside = replace(_outside(configuration, identity, notifier, log), kernel=kernel or Untouched())
         preload()
         _hold_signals()
         detached = detach() if configuration.output.foreground is Foreground.NO else None
@@ -84,8 +87,13 @@ def _serve(
     supervisor: Supervisor, detached: Detached | None, pid_file: PidFile | None, generation: Generation
 ) -> int:
     try:
-        if not supervisor.start(detached.release if detached is not None else _nothing):
-            sys.stderr.write("[!] The workers did not start (see the log)\n")
+        try:
+            started = supervisor.start(detached.release if detached is not None else _nothing)
+            reason = "The workers did not start (see the log)"
+        except KernelError as error:
+            started, reason = False, str(error)
+        if not started:
+            sys.stderr.write(f"[!] {reason}\n")
             generation.close_all_but(())
             return 1
         if detached is not None:

@@ -13,6 +13,7 @@ from gtunnel.conf.settings import Configuration, LogMode
 from gtunnel.daemon.control import Answer
 from gtunnel.daemon.crew import SIGNALS, Crew, Member, Shared
 from gtunnel.daemon.generation import Generation
+from gtunnel.daemon.kernel import KernelError
 from gtunnel.daemon.linefile import LogFileError
 from gtunnel.daemon.log import Journal, JournalLog, OverheardLog, truncate
 from gtunnel.daemon.outside import Outside
@@ -53,13 +54,20 @@ class Supervisor:
         self._hire_at: float | None = None
 
     def start(self, after_fork: Callable[[], None]) -> bool:
-        """Hire the first workers; `after_fork` runs in each of them. False if they do not come up."""
+        """Hire the first workers; `after_fork` runs in each of them. False if they do not come up. Raises `KernelError`
+        where the kernel cannot be set up; then they are gone again."""
         self._after_fork = after_fork
         members = self._hire(self._generation, self._journal, self._log)
         if not self._ready(members, self._generation):
             self._log.write(Level.CRIT, "The workers did not start")
             self._crew.dismiss(self._crew.members, self._log)
             return False
+        try:
+            self._outside.kernel.apply(self._generation.configuration, self._log)
+        except KernelError as error:
+            self._log.write(Level.CRIT, str(error))
+            self._crew.dismiss(self._crew.members, self._log)
+            raise
         self._log.write(Level.INFO, "Accepting new connections")
         self._warn_of_unreadable_files()
         self._outside.attend()
@@ -150,6 +158,10 @@ class Supervisor:
             self._log.write(Level.NOTICE, "Terminated")
         else:
             self._log.write(Level.ERR, f"Received {signal.Signals(number).name}; terminating")
+        try:
+            self._outside.kernel.remove(self._log)
+        except KernelError as error:
+            self._log.write(Level.ERR, str(error))
         self._crew.dismiss(self._crew.members, self._log)
         self._generation.close_all_but(())
         self._outside.close()
@@ -231,7 +243,6 @@ class Supervisor:
         if successor is None:
             return False
         if not self._take_over(successor.generation, successor.journal):
-            self._log.write(Level.ERR, "The new workers did not start")
             return False
         self._watch = successor.watch
         self._warn_of_unreadable_files()
@@ -239,11 +250,14 @@ class Supervisor:
 
     def _take_over(self, generation: Generation, journal: Journal) -> bool:
         """Let the next generation's workers accept, and the old ones drain. False, and nothing has changed, if they do
-        not come up."""
+        not come up, or the kernel cannot be set up for them; that was logged."""
         log = JournalLog(journal, generation.configuration.log.level)
         old_members = [member for member in self._crew.members if not member.draining]
         members = self._hire(generation, journal, log)
-        if not self._ready(members, generation):
+        ready = self._ready(members, generation)
+        if not ready:
+            self._log.write(Level.ERR, "The new workers did not start")
+        if not ready or not self._set_up(generation):
             self._crew.dismiss(members, self._log)
             generation.close_all_but(self._generation.listening)
             if journal is not self._journal:
@@ -258,6 +272,18 @@ class Supervisor:
         # These workers came up: what was wrong with those before need not be wrong with them.
         self._patience, self._hire_at = 0.0, None
         log.write(Level.INFO, "Accepting new connections")
+        return True
+
+    def _set_up(self, generation: Generation) -> bool:
+        """Have the kernel lead to the next generation's sockets, where both accept now. False, and it was logged, if
+        that cannot be."""
+        if generation.configuration is self._generation.configuration:
+            return True
+        try:
+            self._outside.kernel.apply(generation.configuration, self._log)
+        except KernelError as error:
+            self._log.write(Level.ERR, str(error))
+            return False
         return True
 
     def _look_at_files(self) -> None:
@@ -276,7 +302,7 @@ class Supervisor:
         if self._take_over(generation, self._journal):
             self._log.write(Level.NOTICE, "Changed files are in use now")
             return True
-        self._log.write(Level.ERR, "The new workers did not start: what has been loaded before stays in use")
+        self._log.write(Level.ERR, "What has been loaded before stays in use")
         return False
 
     def _warn_of_unreadable_files(self) -> None:
