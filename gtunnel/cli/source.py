@@ -31,12 +31,20 @@ class Source:
 def from_file(file: str | None) -> Source:
     """A file, or the default one. Raises `UsageError` where there is none."""
     if file is None:
-        file = next((name for name in DEFAULT_FILES if Path(name).is_file()), None)
+        file = next((name for name in DEFAULT_FILES if _is_there(name)), None)
         if file is None:
             raise UsageError(detail=f"no configuration: give a FILE, or make {DEFAULT_FILES[0]}")
     # Absolute, so that a reload finds it wherever the process is then.
     path = str(Path(file).resolve())
     return Source(f"file {path}", lambda: load_file(path), path)
+
+
+def _is_there(file: str) -> bool:
+    """Whether a file is there, or may be: in a directory that we may not look into, who runs it has one."""
+    try:
+        return Path(file).is_file()
+    except PermissionError:
+        return True
 
 
 def from_descriptor(text: str) -> Source:

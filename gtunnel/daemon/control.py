@@ -108,7 +108,9 @@ class Control:
         try:
             self._sock.bind(str(fresh))
             if group is not None:
-                os.chown(fresh, -1, group)
+                # Where it is ours anyway, this need not be allowed: sandboxes do without chown(2).
+                if fresh.stat().st_gid != group:
+                    os.chown(fresh, -1, group)
                 fresh.chmod(_GROUP_MODE)
             self._sock.listen(_BACKLOG)
             fresh.rename(path)
@@ -121,9 +123,12 @@ class Control:
 
     def give_to(self, user: int, group: int) -> None:
         """Let whom we become use it. Raises `ControlError`."""
+        group = group if self._group is None else -1
+        if (user, group) == (-1, -1):
+            return
         try:
             # The directory may be another user's: what is there now need not be what we made.
-            os.chown(self.path, user, group if self._group is None else -1, follow_symlinks=False)
+            os.chown(self.path, user, group, follow_symlinks=False)
         except OSError as error:
             raise ControlError(path=self.path, reason=errno_text(error)) from error
 

@@ -108,3 +108,13 @@ def test_a_problem_in_a_descriptor_has_the_number_that_was_given() -> None:
     os.close(receive)
     with pytest.raises(ConfigError, match=f'^descriptor {receive}:3: "nonsense = 1"'):
         chosen.load()
+
+
+def test_a_default_that_we_may_not_look_for_is_taken_to_be_there(
+    defaults: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", denied)
+    assert source.from_file(None).name == f"file {defaults[0]}"
