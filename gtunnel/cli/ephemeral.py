@@ -24,13 +24,13 @@ class Ephemeral:
         self._end = end
         self._end.settimeout(ANSWER_SECONDS)
 
+    def check(self, configuration: Configuration) -> None:
+        """See `Kernel`."""
+        self._ask({"do": "check", "request": _wanted(configuration)})
+
     def apply(self, configuration: Configuration, log: Log) -> None:
         """See `Kernel`."""
-        try:
-            wanted = plaindata.encode(request(configuration))
-        except GtunnelError as error:
-            raise KernelError(reason=error) from error
-        self._tell(self._ask({"do": "apply", "request": wanted}), log)
+        self._tell(self._ask({"do": "apply", "request": _wanted(configuration)}), log)
 
     def remove(self, log: Log) -> None:
         """See `Kernel`."""
@@ -71,6 +71,13 @@ class Ephemeral:
                 log.write(level, f"netsetup: {line}")
         count = len(answer["steps"])
         log.write(Level.NOTICE, f"netsetup: {count} step{'s' * (count != 1)} done")
+
+
+def _wanted(configuration: Configuration) -> Any:
+    try:
+        return plaindata.encode(request(configuration))
+    except GtunnelError as error:
+        raise KernelError(reason=error) from error
 
 
 def start() -> Ephemeral:

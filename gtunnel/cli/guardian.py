@@ -3,7 +3,7 @@
 It is forked before anything else happens, so it keeps the rights, the root directory and the namespace that gtunnel was
 started with, whatever gtunnel gives up. It does what it is told through a socket pair, a line of JSON each way:
 
-    {"do": "apply", "request": …}       {"do": "remove"}
+    {"do": "check", "request": …}       {"do": "apply", "request": …}       {"do": "remove"}
     {"done": true, "notes": […], "warnings": […], "steps": […]}       {"done": false, "reason": "…"}
 
 and when that ends, however that came about, it removes what it has applied, and ends. No signal ends it before, but
@@ -76,6 +76,21 @@ def _live(end: socket.socket) -> None:
     Guardian().serve(end)
 
 
+class TakenError(NetsetupError):
+    """Something is there that is not ours to remove."""
+
+    template = (
+        "what `gtunnel netsetup apply` has set up (or a gtunnel that was killed) is there: start without --netsetup, "
+        "or run `gtunnel netsetup destroy` before"
+    )
+
+
+class OtherInstanceError(NetsetupError):
+    """What is applied has another name."""
+
+    template = "a reload cannot change the instance's name: restart"
+
+
 class Guardian:
     """What it knows: which instance it has applied."""
 
@@ -91,7 +106,11 @@ class Guardian:
         self._clear()
 
     def _answer(self, line: bytes) -> Answer:
-        actions: dict[object, Callable[[Any], Answer]] = {"apply": self._apply, "remove": self._remove}
+        actions: dict[object, Callable[[Any], Answer]] = {
+            "check": self._check,
+            "apply": self._apply,
+            "remove": self._remove,
+        }
         try:
             asked = json.loads(line)
             return actions[asked["do"]](asked)
@@ -100,13 +119,20 @@ class Guardian:
         except Exception as error:  # noqa: BLE001 - a bug, or a message that is none: the rules have to be removed all the same
             return {"done": False, "reason": f"INTERNAL ERROR: {type(error).__name__}: {error}"}
 
-    def _apply(self, asked: Any) -> Answer:
+    def _admitted(self, asked: Any) -> Request:
         request = plaindata.decode(Request, asked["request"])
         if self._applied is None and _there(request.instance):
-            there = "what `gtunnel netsetup apply` has set up (or a gtunnel that was killed) is there: start without"
-            return {"done": False, "reason": f"{there} --netsetup, or run `gtunnel netsetup destroy` before"}
+            raise TakenError
         if self._applied not in (None, request.instance):
-            return {"done": False, "reason": "a reload cannot change the instance's name: restart"}
+            raise OtherInstanceError
+        return request
+
+    def _check(self, asked: Any) -> Answer:
+        api.plan(self._admitted(asked))
+        return _done(())
+
+    def _apply(self, asked: Any) -> Answer:
+        request = self._admitted(asked)
         first, self._applied = self._applied is None, request.instance
         try:
             outcome = api.apply(request)

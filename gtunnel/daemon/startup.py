@@ -75,22 +75,24 @@ def run(configuration: Configuration, load: Load, log: StartupLog, kernel: Kerne
         generation.close_all_but(())
         outside.close()
         return complain(log, error)
-    log.replay(JournalLog(journal, configuration.log.level))
+    journal_log = JournalLog(journal, configuration.log.level)
+    log.replay(journal_log)
     # Inside a jail the files are others, even where they are called the same.
     watch = watch if chroot is None else watching(configuration)
     anew = Anew(load, Site(passphrases, chroot, confined=True), watch)
     supervisor = Supervisor(anew, generation, journal, descriptors=descriptors, outside=outside)
-    return _serve(supervisor, detached, pid_file, generation)
+    return _serve(supervisor, detached, pid_file, generation, journal_log)
 
 
 def _serve(
-    supervisor: Supervisor, detached: Detached | None, pid_file: PidFile | None, generation: Generation
+    supervisor: Supervisor, detached: Detached | None, pid_file: PidFile | None, generation: Generation, log: Log
 ) -> int:
     try:
         try:
             started = supervisor.start(detached.release if detached is not None else _nothing)
             reason = "The workers did not start (see the log)"
         except KernelError as error:
+            log.write(Level.CRIT, str(error))
             started, reason = False, str(error)
         if not started:
             sys.stderr.write(f"[!] {reason}\n")

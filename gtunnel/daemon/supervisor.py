@@ -57,15 +57,16 @@ class Supervisor:
         """Hire the first workers; `after_fork` runs in each of them. False if they do not come up. Raises `KernelError`
         where the kernel cannot be set up; then they are gone again."""
         self._after_fork = after_fork
+        kernel, configuration = self._outside.kernel, self._generation.configuration
+        kernel.check(configuration)
         members = self._hire(self._generation, self._journal, self._log)
         if not self._ready(members, self._generation):
             self._log.write(Level.CRIT, "The workers did not start")
             self._crew.dismiss(self._crew.members, self._log)
             return False
         try:
-            self._outside.kernel.apply(self._generation.configuration, self._log)
-        except KernelError as error:
-            self._log.write(Level.CRIT, str(error))
+            kernel.apply(configuration, self._log)
+        except KernelError:
             self._crew.dismiss(self._crew.members, self._log)
             raise
         self._log.write(Level.INFO, "Accepting new connections")
@@ -251,17 +252,20 @@ class Supervisor:
     def _take_over(self, generation: Generation, journal: Journal) -> bool:
         """Let the next generation's workers accept, and the old ones drain. False, and nothing has changed, if they do
         not come up, or the kernel cannot be set up for them; that was logged."""
+        if not self._allowed(generation, lambda: self._outside.kernel.check(generation.configuration)):
+            self._give_up(generation, journal)
+            return False
         log = JournalLog(journal, generation.configuration.log.level)
         old_members = [member for member in self._crew.members if not member.draining]
         members = self._hire(generation, journal, log)
-        ready = self._ready(members, generation)
-        if not ready:
+        if not self._ready(members, generation):
             self._log.write(Level.ERR, "The new workers did not start")
-        if not ready or not self._set_up(generation):
             self._crew.dismiss(members, self._log)
-            generation.close_all_but(self._generation.listening)
-            if journal is not self._journal:
-                journal.close()
+            self._give_up(generation, journal)
+            return False
+        if not self._allowed(generation, lambda: self._outside.kernel.apply(generation.configuration, self._log)):
+            self._give_up(generation, journal)
+            self._crew.drain(members)
             return False
         # Before the workers, who still serve whoever waits: what is closed last is theirs.
         self._generation.close_all_but(generation.listening)
@@ -274,13 +278,18 @@ class Supervisor:
         log.write(Level.INFO, "Accepting new connections")
         return True
 
-    def _set_up(self, generation: Generation) -> bool:
-        """Have the kernel lead to the next generation's sockets, where both accept now. False, and it was logged, if
-        that cannot be."""
+    def _give_up(self, generation: Generation, journal: Journal) -> None:
+        """Let go of what was opened for a generation that is none."""
+        generation.close_all_but(self._generation.listening)
+        if journal is not self._journal:
+            journal.close()
+
+    def _allowed(self, generation: Generation, ask: Callable[[], None]) -> bool:
+        """Whether the kernel takes what the next generation needs; if not, it was logged."""
         if generation.configuration is self._generation.configuration:
             return True
         try:
-            self._outside.kernel.apply(generation.configuration, self._log)
+            ask()
         except KernelError as error:
             self._log.write(Level.ERR, str(error))
             return False

@@ -75,6 +75,12 @@ def test_what_was_done_is_logged(answered: Callable[..., tuple[Ephemeral, list[b
     assert second == {"do": "remove"}
 
 
+def test_a_look_is_not_told_of(answered: Callable[..., tuple[Ephemeral, list[bytes]]]) -> None:
+    kernel, asked = answered({"done": True, "notes": [], "warnings": [], "steps": []})
+    kernel.check(gate())
+    assert json.loads(asked[0])["do"] == "check"
+
+
 def test_a_refusal_has_its_reason(answered: Callable[..., tuple[Ephemeral, list[bytes]]]) -> None:
     kernel, _ = answered({"done": False, "reason": "table 100 is taken"})
     with pytest.raises(KernelError, match="netsetup: table 100 is taken"):

@@ -34,6 +34,10 @@ class FakeKernel:
         self.held = True
         return SimpleNamespace(steps=(STEP,), notes=("noted",), warnings=("warned",))
 
+    def plan(self, request: Request) -> None:
+        self.calls.append(f"plan {request.instance}")
+        self._fail()
+
     def destroy(self, instance: str, *, dry_run: bool = False) -> Any:
         if not dry_run:
             self.calls.append(f"destroy {instance}")
@@ -52,6 +56,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
     fake = FakeKernel()
     monkeypatch.setattr(api, "apply", fake.apply)
     monkeypatch.setattr(api, "destroy", fake.destroy)
+    monkeypatch.setattr(api, "plan", fake.plan)
     monkeypatch.setattr(guardian, "PAUSE_SECONDS", 0.0)
     return fake
 
@@ -70,9 +75,9 @@ class Client:
         answer: dict[str, Any] = json.loads(self.end.recv(65536))
         return answer
 
-    def apply(self, instance: str = "gtunnel") -> dict[str, Any]:
+    def apply(self, instance: str = "gtunnel", do: str = "apply") -> dict[str, Any]:
         request = plaindata.encode(Request(interceptions=(), instance=instance))
-        return self.say(json.dumps({"do": "apply", "request": request}).encode())
+        return self.say(json.dumps({"do": do, "request": request}).encode())
 
     def remove(self) -> dict[str, Any]:
         return self.say(b'{"do": "remove"}')
@@ -98,6 +103,17 @@ def test_what_was_applied_goes_when_nobody_is_there_any_more(client: Client, ker
     client.leave()
     assert not kernel.held
     assert kernel.calls == ["apply gtunnel", "apply gtunnel", "destroy gtunnel"]
+
+
+def test_a_look_changes_nothing(client: Client, kernel: FakeKernel) -> None:
+    assert client.apply(do="check") == {"done": True, "notes": [], "warnings": [], "steps": []}
+    kernel.failures = [CollisionError(what="x", owner="y", instead="z")]
+    assert not client.apply(do="check")["done"]
+    kernel.held = True
+    assert "`gtunnel netsetup apply` has set up" in client.apply(do="check")["reason"]
+    client.leave()
+    assert kernel.calls == ["plan gtunnel", "plan gtunnel"]
+    assert kernel.held
 
 
 def test_what_was_removed_is_not_removed_again(client: Client, kernel: FakeKernel) -> None:
