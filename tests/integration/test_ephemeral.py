@@ -17,6 +17,7 @@ import pytest
 
 from netsetup.lab import Lab
 from tests.gtunnel.daemon.watching import children, soon
+from tests.support import accesslines
 from tests.support.certificates import Pki
 from tests.support.daemon import Daemon
 from tests.support.tunnels import GTUNNEL, GTUNNEL_ENVIRONMENT, PREAMBLE, READY
@@ -117,10 +118,15 @@ def started(site: Site) -> set[int]:
 
 def test_rules_come_with_it_and_go_with_it(site: Site) -> None:
     site.serve()
-    running = site.run(conf())
+    access = site.file.with_name("access.log")
+    running = site.run(conf(more=f"accessLog = {access}\n"))
     assert site.gateway("netsetup", "status", str(site.file)).returncode == 0
     assert site.rules
     assert site.probe()
+    (line,) = accesslines.wait_for(access, 1)
+    assert line["destination"] == line["target"] == f"198.51.100.2:{PORT}"
+    assert (line["client"] or "").startswith("192.0.2.2:")
+    assert (line["end"], line["tls"], line["to_target"]) == ("closed", "TLSv1.3", line["to_client"])
     # What a service manager or a terminal sends to all of them does not end the guardian before its time.
     (guardian,) = started(site) - children(running.pid) - {running.pid}
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):

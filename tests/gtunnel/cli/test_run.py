@@ -25,6 +25,14 @@ def test_it_fails_as_the_classic_command_does(tmp_path: Path) -> None:
     assert program("run", file).status == 1
 
 
+def test_rules_need_a_daemon_to_live_with(tmp_path: Path) -> None:
+    file = tmp_path / "inetd.conf"
+    file.write_text("client = yes\nconnect = 127.0.0.1:9\n")
+    found = program("run", "--netsetup", file)
+    assert found.status == 1
+    assert found.err.splitlines()[-1] == "[!] --netsetup: inetd mode has no daemon for the rules to live with"
+
+
 def test_its_help_names_the_signals(capsys: pytest.CaptureFixture[str]) -> None:
     out = ask(capsys, "run", "--help").out
     assert all(word in out for word in ("HUP", "USR1", "USR2", "TERM"))
