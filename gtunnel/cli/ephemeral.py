@@ -13,7 +13,10 @@ from gtunnel.events import Level, Log
 
 # Another netsetup is waited for half a minute (the lock); the rest is a second or two.
 ANSWER_SECONDS: Final = 120.0
-_GONE: Final = "the guardian process is gone: what is set up stays until `gtunnel netsetup destroy`"
+_GONE: Final = (
+    "the guardian process is gone: what is set up stays until `gtunnel netsetup destroy`, and gtunnel has to be started "
+    "again after that"
+)
 
 
 class Ephemeral:
