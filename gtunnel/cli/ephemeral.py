@@ -13,10 +13,6 @@ from gtunnel.events import Level, Log
 
 # Another netsetup is waited for half a minute (the lock); the rest is a second or two.
 ANSWER_SECONDS: Final = 120.0
-_GONE: Final = (
-    "the guardian process is gone: what is set up stays until `gtunnel netsetup destroy`, and gtunnel has to be started "
-    "again after that"
-)
 
 
 class Ephemeral:
@@ -25,6 +21,7 @@ class Ephemeral:
     def __init__(self, end: socket.socket) -> None:
         """`end` leads to a guardian."""
         self._end = end
+        self._instance = guardian.DEFAULT_INSTANCE
         self._end.settimeout(ANSWER_SECONDS)
 
     def check(self, configuration: Configuration) -> None:
@@ -33,7 +30,9 @@ class Ephemeral:
 
     def apply(self, configuration: Configuration, log: Log) -> None:
         """See `Kernel`."""
-        self._tell(self._ask({"do": "apply", "request": _wanted(configuration)}), log)
+        wanted = _wanted(configuration)
+        self._tell(self._ask({"do": "apply", "request": wanted}), log)
+        self._instance = wanted["instance"]
 
     def remove(self, log: Log) -> None:
         """See `Kernel`."""
@@ -51,11 +50,15 @@ class Ephemeral:
             # An answer that comes later would be taken for another one's: nothing more is asked.
             self._end.close()
             late = isinstance(error, TimeoutError)
-            reason = f"no answer from the guardian process in {ANSWER_SECONDS:g} seconds" if late else _GONE
-            raise KernelError(reason=reason) from error
+            late_reason = f"no answer from the guardian process in {ANSWER_SECONDS:g} seconds"
+            raise KernelError(reason=late_reason if late else self._gone()) from error
         if not answer["done"]:
             raise KernelError(reason=answer["reason"])
         return answer
+
+    def _gone(self) -> str:
+        undo = guardian.undoing(self._instance)
+        return f"the guardian process is gone: what is set up stays until `{undo}`; start gtunnel again after that"
 
     def _heard(self) -> dict[str, Any]:
         said = bytearray()

@@ -33,6 +33,8 @@ MAX_LINE: Final = 16 << 20
 # hold a lock, or be busy with the same table.
 TRIES: Final = 5
 PAUSE_SECONDS: Final = 2.0
+# `netName` by default, and that of the command.
+DEFAULT_INSTANCE: Final = "gtunnel"
 _IGNORED: Final = (
     *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGIO, signal.SIGPIPE),
@@ -77,11 +79,11 @@ def _live(end: socket.socket) -> None:
 
 
 class TakenError(NetsetupError):
-    """Something is there that is not ours to remove."""
+    """Something is there that is not ours to remove. Fields: undo."""
 
     template = (
         "what `gtunnel netsetup apply` has set up (or a gtunnel that was killed) is there: start without --netsetup, "
-        "or run `gtunnel netsetup destroy` before"
+        "or run `{undo}` before"
     )
 
 
@@ -122,7 +124,7 @@ class Guardian:
     def _admitted(self, asked: Any) -> Request:
         request = plaindata.decode(Request, asked["request"])
         if self._applied is None and _there(request.instance):
-            raise TakenError
+            raise TakenError(undo=undoing(request.instance))
         if self._applied not in (None, request.instance):
             raise OtherInstanceError
         return request
@@ -155,9 +157,14 @@ class Guardian:
                 self._remove(None)
             except Exception as error:  # noqa: BLE001 - nobody is above, and the rules are still there
                 text = f"netsetup: what gtunnel had set up is not removed: {error}"
-                last = "; run `gtunnel netsetup destroy`" if tried == TRIES else "; trying again"
+                last = f"; run `{undoing(self._applied)}`" if tried == TRIES else "; trying again"
                 syslog.syslog(syslog.LOG_DAEMON | syslog.LOG_ERR, text + last)
                 time.sleep(PAUSE_SECONDS)
+
+
+def undoing(instance: str) -> str:
+    """The command that removes what is there of an instance."""
+    return "gtunnel netsetup destroy" + (f" --name {instance}" if instance != DEFAULT_INSTANCE else "")
 
 
 def _done(steps: tuple[Step, ...], notes: tuple[str, ...] = (), warnings: tuple[str, ...] = ()) -> Answer:

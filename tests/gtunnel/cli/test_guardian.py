@@ -180,6 +180,13 @@ def test_when_it_cannot_be_removed_at_all_it_is_said_what_to_do(
     assert len(told) == guardian.TRIES
 
 
+def test_what_is_to_be_run_names_what_is_meant(client: Client, kernel: FakeKernel) -> None:
+    kernel.held = True
+    assert "run `gtunnel netsetup destroy` before" in client.apply()["reason"]
+    assert "run `gtunnel netsetup destroy --name other` before" in client.apply("other")["reason"]
+    kernel.held = False
+
+
 @pytest.mark.parametrize(
     "line", [b"", b"{", b"[]", b"7", b'{"do": "exec"}', b'{"do": []}', b'{"do": "apply", "request": {}}', b"\xff"]
 )
