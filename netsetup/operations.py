@@ -21,6 +21,7 @@ from netsetup.modes.build import desired
 from netsetup.modes.validate import validate_instance
 from netsetup.outcome import Outcome, Status
 from netsetup.plan import Actual, Plan, collisions, owned, step_lines, steps_to
+from netsetup.remarks import remarks
 from netsetup.state import Change, Claim, Desired
 from netsetup.steps import FirewallStep, Step, SysctlStep
 
@@ -54,7 +55,7 @@ def status(request: Request, directory: Path) -> Status:
             f"{what} is taken by something that is not ours ({owner})"
             for what, owner, _ in collisions(wanted, claim, request.marks, actual)
         )
-        return Status(differences=step_lines(steps), warnings=(*taken, *session.warnings(request)))
+        return Status(differences=step_lines(steps), warnings=(*taken, *session.warnings(request, wanted)))
 
 
 def destroy(instance: str, directory: Path, *, dry_run: bool = False) -> Outcome:
@@ -92,7 +93,8 @@ class _Session:
             raise CollisionError(what=what, owner=owner, instead=instead)
         steps = steps_to(wanted, self.firewall.render(wanted.chains), actual)
         notes = (*wanted.notes, *self.firewall.notes())
-        return Plan(steps=steps, notes=notes, warnings=self.warnings(request), script=self.script(steps))
+        warnings = self.warnings(request, wanted)
+        return Plan(steps=steps, notes=notes, warnings=warnings, script=self.script(steps))
 
     def script(self, steps: tuple[Step, ...]) -> tuple[str, ...]:
         """What the steps do, as lines of a shell script."""
@@ -106,9 +108,9 @@ class _Session:
             )
         )
 
-    def warnings(self, request: Request) -> tuple[str, ...]:
+    def warnings(self, request: Request, wanted: Desired) -> tuple[str, ...]:
         """What is no error, yet may be why nothing arrives."""
-        return (*_absent_interfaces(request), *self.firewall.warnings())
+        return (*remarks(request, wanted, self.routing), *self.firewall.warnings())
 
     def actual(self, wanted: Desired, claim: Claim | None) -> Actual:
         """What the kernel has of ours, and what of others may collide with `claim`."""
@@ -155,21 +157,6 @@ class _Session:
         rest = steps_to(wanted, image, self.actual(wanted, claim))
         if rest:
             raise ConvergenceError(difference="; ".join(step_lines(rest)))
-
-
-def _absent_interfaces(request: Request) -> tuple[str, ...]:
-    """A sentence per interface that is not there: misspelt, or one that comes later (ppp0, a VPN's)."""
-    services: dict[str, list[str]] = {}
-    for interception in request.interceptions:
-        for interface in interception.capture.interfaces if interception.capture is not None else ():
-            services.setdefault(interface, []).append(f"[{interception.name}]")
-    there = namespace.interfaces()
-    return tuple(
-        f"captureInterface {interface} does not exist here now: until it does, nothing is captured from it "
-        f"for {', '.join(names)}; see `ip link` for the names there are"
-        for interface, names in services.items()
-        if interface not in there
-    )
 
 
 def _entries(

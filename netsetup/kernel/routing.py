@@ -72,6 +72,12 @@ class Routing:
             if _is_own_route(message)
         ]
 
+    def bridges(self) -> frozenset[str]:
+        """The names of the bridges there are."""
+        with _translated("reading the interfaces"):
+            links = list(self._ip.get_links(kind="bridge"))
+        return frozenset(link.get_attr("IFLA_IFNAME") for link in links if _kind(link) == "bridge")
+
     def add_rule(self, rule: IpRule) -> None:
         """Add it; nothing happens if it is there. Raises RoutingError."""
         with _translated(str(rule), errno.EEXIST):
@@ -98,6 +104,12 @@ class Routing:
                 messages = list(self._ip.get_routes(family=_FAMILIES[family]))
             for message in messages:
                 yield family, message
+
+
+def _kind(link: Any) -> str | None:
+    information = link.get_attr("IFLA_LINKINFO")
+    kind: str | None = None if information is None else information.get_attr("IFLA_INFO_KIND")
+    return kind
 
 
 def _rule_arguments(rule: IpRule) -> dict[str, Any]:
