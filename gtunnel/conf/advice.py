@@ -201,6 +201,15 @@ def _open_proxy(service: ServiceSettings, _: Configuration) -> Iterator[Finding]
         yield f"everyone who reaches {where} is connected to the server{secret}", "accept on 127.0.0.1 or one address"
 
 
+def _passes_in_the_clear(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
+    capture = service.capture
+    if capture is not None and not capture.fail_closed and service.client:
+        yield (
+            "while gtunnel is down, what it captures goes on unencrypted (captureFailClosed = no)",
+            "leave captureFailClosed out, if it must not",
+        )
+
+
 def _old_versions(service: ServiceSettings, _: Configuration) -> Iterator[Finding]:
     tls = service.tls
     if tls.version_max in OLD_VERSIONS[1:]:
@@ -237,6 +246,7 @@ SERVICE_ADVISORS: dict[Severity, tuple[Callable[[ServiceSettings, Configuration]
         _logged_keys,
         _unreadable_trust,
         _open_proxy,
+        _passes_in_the_clear,
         _old_versions,
         _low_level,
         _weak_ciphers,
