@@ -45,6 +45,7 @@ class Site:
     in_lab: InLab
     gtunnel: Tunnels
     pki: Pki
+    backend: str = "auto"
 
     def serve(self, host: str, address: str, port: int = PORT) -> Daemon:
         """A TLS echo server on a host, that says who came."""
@@ -55,6 +56,7 @@ class Site:
 
     def gateway(self, conf: str, *, netsetup: bool = True) -> Daemon:
         """gtunnel on the gateway, after `netsetup apply` with the same file."""
+        conf = f"netBackend = {self.backend}\n{conf}"
         path = self.gtunnel.configuration(conf)
         if netsetup:
             done = self.netsetup("apply", str(path))
@@ -83,9 +85,12 @@ class Site:
 
 
 @pytest.fixture
-def site(lab: Lab, in_lab: InLab, gtunnel: Tunnels, pki: Pki) -> Site:
-    """The lab."""
-    return Site(lab, in_lab, gtunnel, pki)
+def site(request: pytest.FixtureRequest, lab: Lab, in_lab: InLab, gtunnel: Tunnels, pki: Pki) -> Site:
+    """The lab; with BOTH, for each backend."""
+    return Site(lab, in_lab, gtunnel, pki, getattr(request, "param", "auto"))
+
+
+BOTH = pytest.mark.parametrize("site", ["nftables", "iptables"], indirect=True)
 
 
 def service(more: str) -> str:
@@ -115,6 +120,7 @@ def assert_arrived(server: Daemon, client: dict[str, Any], *, size: int = SIZE) 
     return seen
 
 
+@BOTH
 @FAMILIES
 @METHODS
 @pytest.mark.parametrize("mode", ["destination", "both"])
@@ -133,6 +139,7 @@ def test_captured_traffic(site: Site, mode: str, method: str, family: int, place
     running.wait_for(f"Original destination is {target}:{PORT}")
 
 
+@BOTH
 @FAMILIES
 @pytest.mark.parametrize("place", ["server", "gateway", "loopback"])
 def test_source_alone(site: Site, family: int, place: str) -> None:
@@ -144,6 +151,7 @@ def test_source_alone(site: Site, family: int, place: str) -> None:
     assert seen["peer"][0] == CLIENT[family]
 
 
+@BOTH
 @FAMILIES
 @pytest.mark.parametrize("mode", ["destination", "both"])
 @pytest.mark.parametrize("place", ["server", "gateway"])
@@ -174,8 +182,8 @@ def test_without_netsetup_nothing_is_captured_and_after_destroy_nothing_is_left(
 def kernel(site: Site) -> str:
     """Everything that netsetup may touch on the gateway, as text."""
     commands = (
-        "iptables-legacy-save -c | grep -v '^#'; ip6tables-legacy-save -c | grep -v '^#'; ip rule; ip -6 rule; "
-        "ip route show table all; ip -6 route show table all; sysctl -a 2>/dev/null | grep -E "
+        "nft -s list ruleset; iptables-legacy-save -c | grep -v '^#'; ip6tables-legacy-save -c | grep -v '^#'; "
+        "ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; sysctl -a 2>/dev/null | grep -E "
         "'^net.ipv[46].conf|ip_forward|nf_conntrack_tcp_loose'"
     )
     done = site.lab.run("gateway", ["sh", "-c", commands], capture_output=True, text=True)

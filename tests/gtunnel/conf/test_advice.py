@@ -51,7 +51,7 @@ def test_advice_names_place_and_service() -> None:
         (CLIENT + "accept = :::5\ncert = /nonexistent\n", "connected to the server with our certificate"),
         (GATEWAY, "whoever can have connections redirected to port 1002"),
         (GATEWAY + "capture = 80\n", "limit it with captureFrom or captureTo"),
-        (GATEWAY + "capture = 80\ncaptureFailClosed = no\n", "while gtunnel is down, what it captures goes on unencrypted"),
+        (GATEWAY + "capture = 80\ncaptureFailClosed = no\n", "what it captures goes on unencrypted"),
         (SERVER + "sslVersion = TLSv1.1\n", "only TLSv1.1 and older are spoken"),
         (SERVER + "securityLevel = 0\n", "TLS 1.0 and 1.1 are allowed"),
         (SERVER + "securityLevel = 0\n", "keys and signatures of any weakness"),
