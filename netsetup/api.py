@@ -1,4 +1,4 @@
-"""netsetup for its callers: plan, apply, status, destroy.
+"""netsetup for its callers: plan, apply, status, destroy, check.
 
 All of them need CAP_NET_ADMIN, raise NetsetupError (never anything else for bad input or a refusing kernel), and run in
 the namespace `netns` (a name below /run/netns), in a child process; None is the caller's own namespace and process,
@@ -8,6 +8,7 @@ which must not have a gevent hub then. `directory` holds the lock and the ledger
 from pathlib import Path
 
 from netsetup import inside
+from netsetup.doctor.findings import Diagnosis
 from netsetup.ledger import DIRECTORY
 from netsetup.model import Request
 from netsetup.outcome import Outcome, Status
@@ -41,3 +42,9 @@ def destroy(
     """
     done: Outcome = inside.run(netns, "destroy", instance, directory, dry_run=dry_run)
     return done
+
+
+def check(request: Request, netns: str | None = None, *, directory: Path = DIRECTORY) -> Diagnosis:
+    """Why transparent connections would not work here, as far as that can be found out. Changes nothing."""
+    found: Diagnosis = inside.run(netns, "check", request, directory)
+    return found

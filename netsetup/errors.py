@@ -68,6 +68,18 @@ class RoutingError(NetsetupError):
     template = "{what}: {reason}"
 
 
+class NetworkReadError(NetsetupError):
+    """A program that shows the network's state failed. Fields: what (the command), reason."""
+
+    template = "{what}: {reason}"
+
+
+class SocketListError(NetsetupError):
+    """The kernel does not list its sockets. Fields: reason."""
+
+    template = "the kernel does not list its TCP sockets: {reason}"
+
+
 class SysctlError(NetsetupError):
     """A sysctl cannot be read or written. Fields: name, reason."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from netsetup import operations
+from netsetup.doctor import checkup
 from netsetup.errors import NamespaceError, NetsetupError
 from netsetup.kernel import namespace
 
@@ -19,11 +20,12 @@ _OPERATIONS: dict[str, Callable[..., object]] = {
     "apply": operations.apply,
     "status": operations.status,
     "destroy": operations.destroy,
+    "check": checkup.check,
 }
 
 
 def run(netns: str | None, operation: str, *arguments: object, **keywords: object) -> Any:
-    """Run one of the four operations: here (None), or in the namespace of that name. Raises its NetsetupError."""
+    """Run one of the operations: here (None), or in the namespace of that name. Raises its NetsetupError."""
     if netns is None:
         return _OPERATIONS[operation](*arguments, **keywords)
     process = subprocess.Popen(
