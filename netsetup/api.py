@@ -1,4 +1,4 @@
-"""netsetup for its callers: plan, apply, status, destroy, check.
+"""netsetup for its callers: plan, apply, status, destroy, check, probe.
 
 All of them need CAP_NET_ADMIN, raise NetsetupError (never anything else for bad input or a refusing kernel), and run in
 the namespace `netns` (a name below /run/netns), in a child process; None is the caller's own namespace and process,
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from netsetup import inside
 from netsetup.doctor.findings import Diagnosis
+from netsetup.doctor.probe.attempts import Wish
+from netsetup.doctor.probe.hops import Probes
 from netsetup.ledger import DIRECTORY
 from netsetup.model import Request
 from netsetup.outcome import Outcome, Status
@@ -47,4 +49,13 @@ def destroy(
 def check(request: Request, netns: str | None = None, *, directory: Path = DIRECTORY) -> Diagnosis:
     """Why transparent connections would not work here, as far as that can be found out. Changes nothing."""
     found: Diagnosis = inside.run(netns, "check", request, directory)
+    return found
+
+
+def probe(request: Request, wish: Wish, netns: str | None = None, *, directory: Path = DIRECTORY) -> Probes:
+    """Send one real connection for each service that it concerns, and say how far it came.
+
+    What is set up for it is gone afterwards, however this ends; other traffic is not touched.
+    """
+    found: Probes = inside.run(netns, "probe", request, wish, directory)
     return found

@@ -74,6 +74,12 @@ class NetworkReadError(NetsetupError):
     template = "{what}: {reason}"
 
 
+class ProbeError(NetsetupError):
+    """There is nothing to probe. Fields: reason."""
+
+    template = "nothing to probe: {reason}"
+
+
 class SocketListError(NetsetupError):
     """The kernel does not list its sockets. Fields: reason."""
 

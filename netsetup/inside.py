@@ -12,6 +12,7 @@ from typing import Any
 
 from netsetup import operations
 from netsetup.doctor import checkup
+from netsetup.doctor.probe import probing
 from netsetup.errors import NamespaceError, NetsetupError
 from netsetup.kernel import namespace
 
@@ -21,6 +22,7 @@ _OPERATIONS: dict[str, Callable[..., object]] = {
     "status": operations.status,
     "destroy": operations.destroy,
     "check": checkup.check,
+    "probe": probing.probe,
 }
 
 

@@ -31,5 +31,5 @@ def check(facts: Facts) -> Iterator[Finding]:
             title=f"{'All' if full else 'Nearly all'} local ports from {host} to {join(peer, peer_port)} are in use",
             evidence=(f"{len(ports)} of {size} in use (ss -tan)", f"net.ipv4.ip_local_port_range = {first} {last}"),
             effect="further connections there fail (Cannot assign requested address)",
-            fix='`sysctl -w net.ipv4.ip_local_port_range="1024 65535"`; or more addresses of the server, or of ours (`local`)',
+            fix='`sysctl -w net.ipv4.ip_local_port_range="1024 65535"`, or more addresses (`local`, `connect`)',
         )
