@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from gtunnel.address import SocketAddress
-from gtunnel.cli import source
+from gtunnel.cli import doctor, source
 from gtunnel.conf.errors import ConfigError
 from gtunnel.conf.options_net import NET_NAME
 from gtunnel.conf.settings import Configuration, ServiceSettings
@@ -39,12 +39,13 @@ examples:
   gtunnel netsetup plan --script > review.sh            the same as a shell script
   gtunnel netsetup apply /etc/gtunnel/gateway.conf      change it
   gtunnel netsetup status /etc/gtunnel/gateway.conf     exit status 0: in sync, 2: drift
+  gtunnel netsetup check                                why would connections not work?
   gtunnel netsetup destroy                              undo it
 """
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `netsetup` and its four commands."""
+    """Add `netsetup` and its commands."""
     parser = subparsers.add_parser(
         "netsetup",
         help="set up the kernel for transparent proxying, look at it, and undo it",
@@ -56,6 +57,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _add(commands, "plan", "say what apply would do; changes nothing", _plan)
     _add(commands, "apply", "make the kernel hold what the configuration wants", _apply)
     _add(commands, "status", "say whether it does: exit status 0 in sync, 2 drift", _status)
+    doctor.add_command(commands, _guarded, _request_or_refuse)
     _add(commands, "destroy", "remove all that is ours; needs no configuration", _destroy)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from netsetup.doctor.checks import applied, bridges, firewall, listening, ports, returning, routes, tracking
+from netsetup.doctor.checks import applied, bridges, firewall, listening, ports, returning, routes, tracking, twofold
 from netsetup.doctor.facts import Facts
 from netsetup.doctor.findings import Diagnosis, Finding
 from netsetup.doctor.gather import gather
@@ -14,6 +14,7 @@ CHECKS: Mapping[str, Callable[[Facts], Iterable[Finding]]] = {
     "listening": listening.check,
     "routes": routes.check,
     "firewall": firewall.check,
+    "twofold": twofold.check,
     "bridges": bridges.check,
     "tracking": tracking.check,
     "ports": ports.check,

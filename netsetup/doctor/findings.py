@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -53,9 +53,12 @@ class Diagnosis:
 
     @staticmethod
     def of(findings: Iterable[Finding]) -> "Diagnosis":
-        """Sorted, without repetition."""
-        each_once = dict.fromkeys(findings)
-        return Diagnosis(findings=tuple(sorted(each_once, key=lambda finding: -finding.severity)))
+        """Sorted; those that differ in their evidence only are one."""
+        merged: dict[Finding, dict[str, None]] = {}
+        for finding in findings:
+            merged.setdefault(replace(finding, evidence=()), {}).update(dict.fromkeys(finding.evidence))
+        found = [replace(finding, evidence=tuple(evidence)) for finding, evidence in merged.items()]
+        return Diagnosis(findings=tuple(sorted(found, key=lambda finding: -finding.severity)))
 
     @property
     def serious(self) -> bool:

@@ -54,7 +54,14 @@ def gather(request: Request, directory: Path) -> Facts:
         refused_by_reverse_path=_counter("IPReversePathFilter"),
         unread=unread,
     )
-    return replace(facts, answers={question: ask(question) for question in dict.fromkeys(questions(facts))})
+    first = _answered(facts)
+    return _answered(first)
+
+
+def _answered(facts: Facts) -> Facts:
+    """With the answers to what can be asked by now."""
+    new = dict.fromkeys(question for question in questions(facts) if question not in facts.answers)
+    return replace(facts, answers={**facts.answers, **{question: ask(question) for question in new}})
 
 
 def ask(question: Question) -> Answer:

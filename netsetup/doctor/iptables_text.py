@@ -42,6 +42,7 @@ def parse(text: str, program: str, family: Family, instance: str) -> tuple[BaseC
                 priority=_NAT[name] if table == "nat" else _PRIORITIES[table],
                 rules=chains[name],
                 policy=_POLICIES.get(policies[name], Action.ACCEPT),
+                policy_text=f"-P {name} {policies[name]}",
                 nat=table == "nat",
                 legacy=program.endswith("legacy"),
                 chains=chains,

@@ -64,12 +64,13 @@ def _base(chain: Mapping[str, Any], rules: Mapping[tuple[str, str], Mapping[str,
     table = (chain["family"], chain["table"])
     chains = {name: tuple(some) for name, some in rules.get(table, {}).items()}
     return BaseChain(
-        place=f"nft: {chain['family']} {chain['table']} {chain['name']}",
+        place=f"nft: {chain['family']} {chain['table']}",
         families=_FAMILIES[chain["family"]],
         hook=chain["hook"],
         priority=chain.get("prio", 0),
         rules=chains.get(chain["name"], ()),
         policy=_POLICIES.get(chain.get("policy", "accept"), Action.ACCEPT),
+        policy_text=f"{chain['name']}: policy {chain.get('policy', 'accept')}",
         nat=chain.get("type") == "nat",
         chains=chains,
         ours=table == ("inet", own),

@@ -59,6 +59,7 @@ class BaseChain:
     priority: int
     rules: tuple[Rule, ...]
     policy: Action = Action.ACCEPT
+    policy_text: str = "policy drop"
     nat: bool = False
     legacy: bool = False
     chains: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
@@ -101,7 +102,7 @@ def walk(chain: BaseChain, packet: Packet) -> Walk:
     walker = _Walker(chain, packet)
     ended = walker.through(chain.rules, certain=True, depth=0)
     if not ended:
-        walker.note(chain.policy, f"{chain.place}: policy {chain.policy.name.lower()}", certain=True)
+        walker.note(chain.policy, f"{chain.place}: {chain.policy_text}", certain=True)
     return Walk(chain=chain, events=tuple(walker.events), packet=walker.packet)
 
 

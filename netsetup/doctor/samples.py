@@ -81,11 +81,16 @@ def delivered_to(facts: Facts, flow: Flow, iif: str) -> tuple[str, ...]:
 
 
 def questions(facts: Facts) -> Iterator[Question]:
-    """All that the checks want to know about routes."""
+    """All that the checks want to know about routes.
+
+    To be asked again when the answers so far are in `facts`: where a server's answers come in depends on the way there.
+    """
     for flow in facts.flows:
         yield from questions_of(facts, flow)
         for target in flow.targets:
             yield Question(family=flow.family, destination=target.host)
+        for sample in samples(facts, flow) if flow.source and not flow.local else ():
+            yield from answered(facts, flow, sample)
 
 
 def questions_of(facts: Facts, flow: Flow) -> Iterator[Question]:
@@ -112,6 +117,28 @@ def captured(flow: Flow, sample: Sample, mark: int, hosts: tuple[str, ...]) -> I
             iif=sample.iif,
             mark=mark if taken else 0,
         )
+
+
+def answered(facts: Facts, flow: Flow, sample: Sample) -> Iterator[Question]:
+    """A server's answers to the client: they have to stay here as well."""
+    for host, name in _servers(facts, flow):
+        if name not in (sample.iif, "lo", ""):
+            yield Question(
+                family=flow.family, destination=sample.source, source=host, iif=name, mark=facts.marks.divert
+            )
+
+
+def _servers(facts: Facts, flow: Flow) -> Iterator[tuple[str, str]]:
+    """(address, interface): the fixed ones, or one in each network that is at hand."""
+    for target in flow.targets:
+        answer = facts.answers.get(Question(family=flow.family, destination=target.host))
+        if answer is not None and not answer.local:
+            yield target.host, answer.interface
+    for interface in facts.interfaces[:MOST_INTERFACES] if not flow.targets else ():
+        for address in interface.networks(flow.family)[:1] if interface.up else ():
+            host = _host(f"{address.host}/{address.prefix}", facts)
+            if host is not None:
+                yield host, interface.name
 
 
 def _ports(flow: Flow) -> tuple[int, ...]:

@@ -30,11 +30,11 @@ class Kind(enum.Enum):
         ("what the proxy gets may have lost its destination, or goes elsewhere"),
     )
     UNMARKED = "lose our mark", Severity.ERROR, "packets are routed on instead of reaching the proxy"
-    UNTRACKED = "are not tracked", Severity.ERROR, "destinations are neither rewritten nor remembered"
+    UNTRACKED = "are not tracked", Severity.ERROR, "neither destinations nor answers are rewritten"
     HIDDEN = (
         "get another source address",
         Severity.WARNING,
-        ("servers see that address instead of the client's, and their answers do not find the proxy"),
+        ("servers see that address instead of the client's"),
     )
 
     def __init__(self, what: str, severity: Severity, effect: str) -> None:
@@ -88,7 +88,9 @@ def answers(facts: Facts, flow: Flow) -> Iterator[Obstacle]:
     for server, interface, port in _servers(facts, flow):
         if interface == "lo":
             continue
-        clients = dict.fromkeys(sample.source for sample in samples(facts, flow))
+        clients = dict.fromkeys(
+            sample.source for sample in samples(facts, flow) if server is not None or sample.iif != interface
+        )
         for client in clients or (None,):
             packet = Packet(
                 family=flow.family,
@@ -275,8 +277,10 @@ class _Hook:
             if event.action is Action.REWRITE:
                 yield from self._rewritten(event.text, done, chains, certain=event.certain)
             elif event.action is Action.UNTRACK and self.flow.tracked:
+                # What is not rewritten does without, but for answers of servers on addresses of this machine.
                 fix = "except captured traffic from that rule, or use captureMethod = tproxy"
-                yield self._obstacle(Kind.UNTRACKED, event.text, done, fix, certain=event.certain)
+                certain = event.certain and self.flow.way is Way.NAT
+                yield self._obstacle(Kind.UNTRACKED, event.text, done, fix, certain=certain)
             elif event.action is Action.MARK and self.captured and self.flow.way is Way.TPROXY:
                 value, mask = _mark_text(self.facts, self.flow)
                 if event.mark is None or event.mark & mask != value:

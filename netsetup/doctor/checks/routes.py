@@ -1,12 +1,12 @@
 """Where the kernel sends captured packets: to this machine, it should be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from netsetup.doctor.facts import Answer, Facts, Question, RoutingRule
 from netsetup.doctor.findings import Finding, Severity
 from netsetup.doctor.flows import Flow, Way
-from netsetup.doctor.samples import FAR, Sample, captured, delivered_to, ingress, samples
-from netsetup.state import Family
+from netsetup.doctor.samples import FAR, Sample, answered, captured, delivered_to, ingress, samples
+from netsetup.state import PRIORITIES, Family
 
 _STRICT = 1
 """rp_filter(ip-sysctl): the answer has to leave by the interface that the packet came in by."""
@@ -32,6 +32,8 @@ def _from_outside(facts: Facts, flow: Flow) -> Iterator[Finding]:
     by_client: dict[str, list[list[Finding]]] = {}
     for sample in samples(facts, flow):
         by_client.setdefault(sample.source, []).append(list(_of_sample(facts, flow, sample)))
+        if flow.source:
+            yield from _judged(facts, flow, answered(facts, flow, sample))
     for ways in by_client.values():
         if all(ways):
             for findings in ways:
@@ -39,14 +41,18 @@ def _from_outside(facts: Facts, flow: Flow) -> Iterator[Finding]:
 
 
 def _of_sample(facts: Facts, flow: Flow, sample: Sample) -> Iterator[Finding]:
-    for question in captured(flow, sample, facts.marks.divert, delivered_to(facts, flow, sample.iif)):
+    yield from _judged(facts, flow, captured(flow, sample, facts.marks.divert, delivered_to(facts, flow, sample.iif)))
+
+
+def _judged(facts: Facts, flow: Flow, questions: Iterable[Question]) -> Iterator[Finding]:
+    for question in questions:
         answer = facts.answers.get(question)
         if answer is None or answer.local:
             continue
         if not answer.error:
             yield from _routed_on(facts, flow, question, answer)
         elif flow.family is Family.IPV4:
-            yield from _refused(facts, flow, sample, question)
+            yield from _refused(facts, flow, question)
 
 
 def _preceding(facts: Facts, question: Question) -> tuple[RoutingRule, ...]:
@@ -64,28 +70,29 @@ def _routed_on(facts: Facts, flow: Flow, question: Question, answer: Answer) -> 
     before = _preceding(facts, question)
     if not before and facts.drift:
         return  # our own rule is missing, which is said elsewhere
+    what = "servers' answers" if facts.interface(question.iif or "") not in ingress(facts, flow) else "captured packets"
     first = min((rule.priority for rule in before), default=facts.request.priority)
     yield Finding(
         severity=Severity.ERROR,
-        title=f"{flow.title}: another routing rule takes captured packets before ours does",
+        title=f"{flow.title}: another routing rule takes {what} before ours does",
         evidence=(*(rule.text for rule in before), f"{question.command}: {answer}"),
-        effect="captured packets leave this machine instead of reaching the proxy: connections time out",
-        fix=f"let our rules come first: netPriority below {first}, then `gtunnel netsetup apply`; "
-        "or let the other rule leave packets with our mark alone",
+        effect="they leave this machine instead of reaching the proxy: connections time out",
+        fix=f"let our rules come first: netPriority = {max(1, first - PRIORITIES)} or less, and "
+        "`gtunnel netsetup apply`; or let the other rule leave packets with our mark alone",
     )
 
 
-def _refused(facts: Facts, flow: Flow, sample: Sample, question: Question) -> Iterator[Finding]:
-    answer = facts.answers[question]
-    back_marked = Question(family=flow.family, destination=sample.source, mark=facts.marks.divert)
-    back = Question(family=flow.family, destination=sample.source)
+def _refused(facts: Facts, flow: Flow, question: Question) -> Iterator[Finding]:
+    answer, iif, sender = facts.answers[question], question.iif or "", question.source or ""
+    back_marked = Question(family=flow.family, destination=sender, mark=facts.marks.divert)
+    back = Question(family=flow.family, destination=sender)
     turned = facts.answers.get(back_marked, Answer()).local
-    if facts.of_interface(sample.iif, "src_valid_mark") and flow.way is Way.TPROXY and turned:
+    if facts.of_interface(iif, "src_valid_mark") and question.mark and turned:
         yield Finding(
             severity=Severity.ERROR,
             title=f"{flow.title}: src_valid_mark makes the kernel take clients for itself",
             evidence=(
-                _setting(facts, sample.iif, "src_valid_mark"),
+                _setting(facts, iif, "src_valid_mark"),
                 f"{back_marked.command}: {facts.answers[back_marked]}",
                 f"{question.command}: {answer.error}",
             ),
@@ -95,20 +102,20 @@ def _refused(facts: Facts, flow: Flow, sample: Sample, question: Question) -> It
             "lookup main`",
         )
         return
-    value = facts.of_interface(sample.iif, "rp_filter")
+    value = facts.of_interface(iif, "rp_filter")
     if value:
         yield Finding(
             severity=Severity.ERROR,
-            title=f"{flow.title}: the reverse path filter throws away packets from {sample.source} on {sample.iif}",
+            title=f"{flow.title}: the reverse path filter throws packets from {sender} on {iif} away",
             evidence=(
-                _setting(facts, sample.iif, "rp_filter"),
+                _setting(facts, iif, "rp_filter"),
                 f"{back.command}: {facts.answers.get(back, Answer(error='no answer'))}",
                 f"{question.command}: {answer.error}",
             ),
             effect="packets come in by another interface than the one that leads back to their sender, and are dropped "
             "without a trace",
-            fix=f"`sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{sample.iif}.rp_filter=2`, or a route to the "
-            f"clients by {sample.iif}",
+            fix=f"`sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.{iif}.rp_filter=2`, or a route to the "
+            f"clients by {iif}",
         )
         return
     before = _preceding(facts, question)
@@ -116,7 +123,7 @@ def _refused(facts: Facts, flow: Flow, sample: Sample, question: Question) -> It
         return
     yield Finding(
         severity=Severity.WARNING,
-        title=f"{flow.title}: the kernel has no way for packets from {sample.source} on {sample.iif}",
+        title=f"{flow.title}: the kernel has no way for packets from {sender} on {iif}",
         evidence=(*(rule.text for rule in before), f"{question.command}: {answer.error}"),
         effect="captured packets are thrown away, or routed elsewhere",
         fix="see the ip rules and routes that are named",

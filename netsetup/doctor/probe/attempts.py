@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from netsetup.doctor.facts import Facts, Interface
 from netsetup.doctor.flows import Flow, Way
-from netsetup.doctor.samples import delivered_to, ingress
+from netsetup.doctor.samples import delivered_to, ingress, network_of
 from netsetup.kernel.sockdiag import join
 from netsetup.modes.choice import family_of
 from netsetup.state import Family
@@ -68,10 +68,10 @@ def _concerns(flow: Flow, wish: Wish) -> bool:
 
 
 def _attempt(facts: Facts, flow: Flow, wish: Wish, pick: Callable[[int], int]) -> Attempt | Refusal:
-    interface = _by(facts, flow)
+    source = wish.source or _anybody(flow, pick)
+    interface = _by(facts, flow, source)
     if interface is None:
         return Refusal(title=flow.title, reason="none of the interfaces that it captures from is up")
-    source = wish.source or _anybody(flow, pick)
     direct = flow.way is Way.DIRECT
     if direct:
         host, port = next(iter(delivered_to(facts, flow, interface.name)), ""), flow.listener.port
@@ -113,13 +113,11 @@ def _objections(facts: Facts, flow: Flow, source: str, to: tuple[str, int]) -> I
         yield f"port {port} of --to is not captured"
 
 
-def _by(facts: Facts, flow: Flow) -> Interface | None:
-    """The first of those named; else the first that is not the way to the rest of the world."""
+def _by(facts: Facts, flow: Flow, source: str) -> Interface | None:
+    """The one in whose network the client is, else the first."""
     candidates = ingress(facts, flow)
-    named = flow.capture.interfaces if flow.capture is not None else ()
-    if named:
-        candidates = tuple(sorted(candidates, key=lambda one: named.index(one.name)))
-    return candidates[0] if candidates else None
+    near = (one for one in candidates if _allowed(source, tuple(map(network_of, one.networks(flow.family))), False))
+    return next(near, candidates[0] if candidates else None)
 
 
 def _anybody(flow: Flow, pick: Callable[[int], int]) -> str:
@@ -127,7 +125,7 @@ def _anybody(flow: Flow, pick: Callable[[int], int]) -> str:
     return str(network[1 + pick(min(network.num_addresses, 1 << 17) - 2)])
 
 
-def _allowed(host: str, networks: tuple[str, ...]) -> bool:
-    return not networks or any(
+def _allowed(host: str, networks: tuple[str, ...], by_default: bool = True) -> bool:
+    return (by_default and not networks) or any(
         ipaddress.ip_address(host) in ipaddress.ip_network(one, strict=False) for one in networks
     )
