@@ -87,6 +87,7 @@ def _captured(interception: Interception, capture: Capture) -> list[Flow]:
             targets=_targets(interception, family),
             tracked=delivery.method is not Method.TPROXY
             or delivery.origin is Origin.LOCAL
+            or capture.fail_closed
             or (interception.source and needs_connection_mark(interception, family)),
         )
         for family in families

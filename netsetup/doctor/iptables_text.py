@@ -155,19 +155,12 @@ _TARGETS = {
 
 
 def _mark(arguments: Mapping[str, str]) -> NewMark | None:
-    for flag, change in (
-        ("--set-xmark", lambda old, value, mask: (old & ~mask) ^ value),
-        ("--set-mark", lambda old, value, mask: (old & ~mask) | value),
-        ("--and-mark", lambda old, value, _mask: old & value),
-        ("--or-mark", lambda old, value, _mask: old | value),
-        ("--xor-mark", lambda old, value, _mask: old ^ value),
-    ):
-        if flag in arguments:
-            value, mask = _mark_value(arguments[flag])
-            return lambda old, change=change, value=value, mask=mask: (  # type: ignore[misc]
-                change(0 if mask == _ALL else old, value, mask) if old is not None or mask == _ALL else None
-            )
-    return None
+    """iptables-save prints every kind of change as --set-xmark."""
+    if "--set-xmark" not in arguments:
+        return None
+    value, mask = _mark_value(arguments["--set-xmark"])
+    # A mark that is not known is known afterwards if all of it is set.
+    return lambda old: value if mask == _ALL else None if old is None else (old & ~mask) ^ value
 
 
 def _restored(arguments: Mapping[str, str]) -> NewMark | None:
