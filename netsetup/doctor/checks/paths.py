@@ -91,7 +91,7 @@ def answers(facts: Facts, flow: Flow) -> Iterator[Obstacle]:
         clients = dict.fromkeys(
             sample.source for sample in samples(facts, flow) if server is not None or sample.iif != interface
         )
-        for client in clients or (None,):
+        for client in clients:
             packet = Packet(
                 family=flow.family,
                 iif=interface,

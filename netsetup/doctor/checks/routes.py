@@ -70,7 +70,8 @@ def _routed_on(facts: Facts, flow: Flow, question: Question, answer: Answer) -> 
     before = _preceding(facts, question)
     if not before and facts.drift:
         return  # our own rule is missing, which is said elsewhere
-    what = "servers' answers" if facts.interface(question.iif or "") not in ingress(facts, flow) else "captured packets"
+    outside = question.iif is None or question.iif in {one.name for one in ingress(facts, flow)}
+    what = "captured packets" if outside else "servers' answers"
     first = min((rule.priority for rule in before), default=facts.request.priority)
     yield Finding(
         severity=Severity.ERROR,

@@ -1,0 +1,67 @@
+from netsetup.doctor.checks.firewall import check
+from netsetup.doctor.rules import Action, BaseChain, Rule
+from netsetup.model import Method
+from netsetup.state import Family
+from tests.netsetup.doctor.cases import capturing, facts, legacy, only, titles
+
+FOUR = (Family.IPV4,)
+
+
+def test_nothing_is_wrong() -> None:
+    chains = legacy(":INPUT DROP\n-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\n-A INPUT -i eth1 -j ACCEPT")
+    assert list(check(facts(chains=chains))) == []
+
+
+def test_a_rule_is_named_once_with_an_example() -> None:
+    found = only(check(facts(capturing(ports=((80, 90),)), chains=legacy(":INPUT ACCEPT\n-A INPUT -i eth1 -j DROP"))))
+    assert found.title == "[web] IPv4: captured packets are dropped"
+    assert found.evidence == (
+        "iptables-legacy -t filter: -A INPUT -i eth1 -j DROP",
+        "for example: tcp iif eth1 from 192.0.2.2 dport 80",
+    )
+    assert "--mark 0x1/0xff -j ACCEPT" in found.fix
+
+
+def test_for_a_redirect_it_is_the_listener_s_port_that_has_to_be_accepted() -> None:
+    found = only(check(facts(capturing(Method.REDIRECT), chains=legacy(":INPUT DROP"))))
+    assert "--dport 9443 -j ACCEPT" in found.fix
+
+
+def test_what_one_of_several_interfaces_drops_is_a_note() -> None:
+    chains = legacy(":INPUT ACCEPT\n-A INPUT -i eth2 -j DROP")
+    assert titles(check(facts(capturing(interfaces=()), chains=chains))) == [
+        "note: [web] IPv4: captured packets are dropped"
+    ]
+    assert list(check(facts(chains=chains))) == []
+    assert titles(check(facts(capturing(interfaces=("eth1", "eth2")), chains=chains))) == [
+        "error: [web] IPv4: captured packets are dropped"
+    ]
+
+
+def test_what_is_only_possible_is_a_note_and_says_so() -> None:
+    found = only(check(facts(chains=legacy(":INPUT ACCEPT\n-A INPUT -m geoip --x y -j DROP"))))
+    assert found.severity.name == "NOTE"
+    assert found.title == "[web] IPv4: captured packets may be dropped"
+
+
+def test_a_mark_that_is_overwritten_behind_our_rules() -> None:
+    ours = BaseChain(place="nft: inet gtunnel", families=FOUR, hook="prerouting", priority=-150, rules=(), ours=True)
+
+    def marking(priority: int, value: int) -> BaseChain:
+        rule = Rule(text="mark", action=Action.MARK, new_mark=lambda _old: value)
+        return BaseChain(place="nft: inet x", families=FOUR, hook="prerouting", priority=priority, rules=(rule,))
+
+    found = only(check(facts(chains=(ours, marking(-140, 0x100)))))
+    assert found.title == "[web] IPv4: packets to be captured lose our mark"
+    assert list(check(facts(chains=(ours, marking(-140, 0x101))))) == []
+    assert list(check(facts(chains=(ours, marking(-200, 0x100))))) == []
+
+
+def test_at_the_same_priority_nobody_knows_who_is_first() -> None:
+    taking = Rule(text="redirect", action=Action.REWRITE)
+    chains = tuple(
+        BaseChain(place=place, families=FOUR, hook="prerouting", priority=-100, rules=rules, nat=True, ours=own)
+        for place, rules, own in (("nft: inet gtunnel", (), True), ("nft: ip x", (taking,), False))
+    )
+    found = only(check(facts(capturing(Method.REDIRECT), chains=chains)))
+    assert found.title == "[web] IPv4: packets to be captured may be taken by another rule first"
