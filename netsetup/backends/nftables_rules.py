@@ -195,7 +195,5 @@ _VERDICTS: Mapping[type, Callable[[Any, Family], str]] = {
     SetConnectionMark: lambda verdict, _family: _marked("ct", verdict.mark),
     Tproxy: _tproxy,
     Redirect: lambda verdict, _family: f"counter redirect to :{verdict.port}",
-    Dnat: lambda verdict, family: (
-        f"counter dnat {_PROTOCOLS[family]} to {_bracketed(verdict.host)}:{verdict.port}"
-    ),
+    Dnat: lambda verdict, family: f"counter dnat {_PROTOCOLS[family]} to {_bracketed(verdict.host)}:{verdict.port}",
 }

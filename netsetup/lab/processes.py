@@ -63,9 +63,7 @@ def _signal_all(places: tuple[tuple[int, int], ...], lab: str, number: signal.Si
     return not any(process.ours for place in places for process in _scan(place, lab))
 
 
-def _open_and_signal(
-    pid: int, lab: str, number: signal.Signals, stack: ExitStack, pending: dict[int, None]
-) -> None:
+def _open_and_signal(pid: int, lab: str, number: signal.Signals, stack: ExitStack, pending: dict[int, None]) -> None:
     """Signal through a pidfd: a pid alone may be another process's by the time that the signal is sent."""
     try:
         handle = os.pidfd_open(pid)

@@ -1,9 +1,9 @@
 """The lab's hosts, addresses and cables as data. Addresses are those set aside for documentation (RFC 5737, RFC 3849).
 
-    client                      gateway                        server
-    eth0 ---------------------- to-client   to-server -------- eth0
-    192.0.2.2                   192.0.2.1   198.51.100.1       198.51.100.2
-    2001:db8:1::2           2001:db8:1::1   2001:db8:2::1      2001:db8:2::2
+client                      gateway                        server
+eth0 ---------------------- to-client   to-server -------- eth0
+192.0.2.2                   192.0.2.1   198.51.100.1       198.51.100.2
+2001:db8:1::2           2001:db8:1::1   2001:db8:2::1      2001:db8:2::2
 """
 
 from dataclasses import dataclass

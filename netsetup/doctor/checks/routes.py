@@ -8,6 +8,8 @@ from netsetup.doctor.flows import Flow, Way
 from netsetup.doctor.samples import FAR, Sample, answered, captured, delivered_to, ingress, samples
 from netsetup.state import PRIORITIES, Family
 
+_CAPTURED = "captured packets"
+
 _STRICT = 1
 """rp_filter(ip-sysctl): the answer has to leave by the interface that the packet came in by."""
 
@@ -24,7 +26,7 @@ def _local(facts: Facts, flow: Flow) -> Iterator[Finding]:
         question = Question(family=flow.family, destination=FAR[flow.family], mark=facts.marks.local)
         answer = facts.answers.get(question)
         if answer is not None and not answer.local:
-            yield from _routed_on(facts, flow, question, answer)
+            yield from _routed_on(facts, flow.title, question, _CAPTURED)
 
 
 def _from_outside(facts: Facts, flow: Flow) -> Iterator[Finding]:
@@ -33,7 +35,7 @@ def _from_outside(facts: Facts, flow: Flow) -> Iterator[Finding]:
     for sample in samples(facts, flow):
         by_client.setdefault(sample.source, []).append(list(_of_sample(facts, flow, sample)))
         if flow.source:
-            yield from _judged(facts, flow, answered(facts, flow, sample))
+            yield from _judged(facts, flow, answered(facts, flow, sample), "servers' answers")
     for ways in by_client.values():
         if all(ways):
             for findings in ways:
@@ -41,16 +43,18 @@ def _from_outside(facts: Facts, flow: Flow) -> Iterator[Finding]:
 
 
 def _of_sample(facts: Facts, flow: Flow, sample: Sample) -> Iterator[Finding]:
-    yield from _judged(facts, flow, captured(flow, sample, facts.marks.divert, delivered_to(facts, flow, sample.iif)))
+    yield from _judged(
+        facts, flow, captured(flow, sample, facts.marks.divert, delivered_to(facts, flow, sample.iif)), _CAPTURED
+    )
 
 
-def _judged(facts: Facts, flow: Flow, questions: Iterable[Question]) -> Iterator[Finding]:
+def _judged(facts: Facts, flow: Flow, questions: Iterable[Question], what: str) -> Iterator[Finding]:
     for question in questions:
         answer = facts.answers.get(question)
         if answer is None or answer.local:
             continue
         if not answer.error:
-            yield from _routed_on(facts, flow, question, answer)
+            yield from _routed_on(facts, flow.title, question, what)
         elif flow.family is Family.IPV4:
             yield from _refused(facts, flow, question)
 
@@ -66,17 +70,15 @@ def _preceding(facts: Facts, question: Question) -> tuple[RoutingRule, ...]:
     )
 
 
-def _routed_on(facts: Facts, flow: Flow, question: Question, answer: Answer) -> Iterator[Finding]:
+def _routed_on(facts: Facts, title: str, question: Question, what: str) -> Iterator[Finding]:
     before = _preceding(facts, question)
     if not before and facts.drift:
         return  # our own rule is missing, which is said elsewhere
-    outside = question.iif is None or question.iif in {one.name for one in ingress(facts, flow)}
-    what = "captured packets" if outside else "servers' answers"
     first = min((rule.priority for rule in before), default=facts.request.priority)
     yield Finding(
         severity=Severity.ERROR,
-        title=f"{flow.title}: another routing rule takes {what} before ours does",
-        evidence=(*(rule.text for rule in before), f"{question.command}: {answer}"),
+        title=f"{title}: another routing rule takes {what} before ours does",
+        evidence=(*(rule.text for rule in before), f"{question.command}: {facts.answers[question]}"),
         effect="they leave this machine instead of reaching the proxy: connections time out",
         fix=f"let our rules come first: netPriority = {max(1, first - PRIORITIES)} or less, and "
         "`gtunnel netsetup apply`; or let the other rule leave packets with our mark alone",
