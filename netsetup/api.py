@@ -52,10 +52,10 @@ def check(request: Request, netns: str | None = None, *, directory: Path = DIREC
     return found
 
 
-def probe(request: Request, wish: Wish, netns: str | None = None, *, directory: Path = DIRECTORY) -> Probes:
+def probe(request: Request, wish: Wish, netns: str | None = None) -> Probes:
     """Send one real connection for each service that it concerns, and say how far it came.
 
     What is set up for it is gone afterwards, however this ends; other traffic is not touched.
     """
-    found: Probes = inside.run(netns, "probe", request, wish, directory)
+    found: Probes = inside.run(netns, "probe", request, wish)
     return found

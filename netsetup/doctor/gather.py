@@ -31,31 +31,37 @@ _OF_INTERFACES = ("rp_filter", "src_valid_mark")
 _FAMILIES = {"inet": Family.IPV4, "inet6": Family.IPV6}
 
 
+def outline(request: Request) -> Facts:
+    """What a probe has to know: flows, interfaces, sysctls. Quick."""
+    interfaces = _interfaces()
+    return Facts(
+        request=request,
+        flows=flows(request, namespace.families()),
+        interfaces=interfaces,
+        sysctls=dict(_sysctls(interfaces)),
+    )
+
+
 def gather(request: Request, directory: Path) -> Facts:
     """Everything. Raises NetsetupError where the network cannot be looked at, or the request is impossible."""
     families = namespace.families()
     status = operations.status(request, directory)
-    interfaces = _interfaces()
     sockets = tcp_sockets()
-    listening = [one.inode for one in sockets if one.state == LISTEN]
     chains, unread = firewalls.read(families, request.instance)
-    facts = Facts(
-        request=request,
-        flows=flows(request, families),
-        interfaces=interfaces,
+    facts = replace(
+        outline(request),
         drift=status.differences,
         collisions=_collisions(request, families, directory),
         sockets=sockets,
-        owners=owners(listening),
-        sysctls=dict(_sysctls(interfaces)),
+        owners=owners(one.inode for one in sockets if one.state == LISTEN),
         rules=tuple(rule for family in families for rule in _rules(family)),
         chains=chains,
         tracking=_tracking(),
         refused_by_reverse_path=_counter("IPReversePathFilter"),
         unread=unread,
     )
-    first = _answered(facts)
-    return _answered(first)
+    # Twice: where a server's answers come in depends on the first answers.
+    return _answered(_answered(facts))
 
 
 def _answered(facts: Facts) -> Facts:

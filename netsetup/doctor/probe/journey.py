@@ -17,6 +17,9 @@ _PATIENCE = 4.0
 _QUIET = 1.5
 """Seconds after which a proxy that has not connected anywhere is spoken TLS to: it may be waiting for that."""
 
+_GRACE = 0.5
+"""Seconds for the proxy to begin TLS with the probe's server, if that is what it does."""
+
 _PAUSE = 0.03
 
 
@@ -48,9 +51,9 @@ class Journey:
             if self._server is not None:
                 self._server.close()
 
-    def _until(self, condition: Callable[[], object], seconds: float = _PATIENCE) -> bool:
+    def _until(self, condition: Callable[[], object], seconds: float | None = None) -> bool:
         """Let both ends do what they do until the condition holds; whether it did."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + (_PATIENCE if seconds is None else seconds)
         while True:
             self._client.turn()
             if self._server is not None:
@@ -175,12 +178,14 @@ class Journey:
         return Hop(name="answered", state=Truth.NO, text=text)
 
     def _returned(self) -> Hop:
-        patience = _PATIENCE if self._server is not None else _QUIET
         asked = self._server
-        self._until(
-            lambda: self._client.received or self._client.ended or (asked is not None and asked.was_asked_for_tls),
-            patience,
-        )
+        if asked is not None:
+            self._until(lambda: asked.received or self._client.ended, _GRACE)
+            if not asked.was_asked_for_tls:
+                asked.greet()
+        if asked is None or not asked.was_asked_for_tls:
+            patience = _QUIET if asked is None else _PATIENCE
+            self._until(lambda: self._client.received or self._client.ended, patience)
         if self._client.received:
             return Hop(name="returned", state=Truth.YES, text="the client got the server's bytes")
         if asked is not None and asked.was_asked_for_tls:

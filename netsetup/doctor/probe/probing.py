@@ -7,20 +7,23 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from netsetup.doctor.gather import gather
+from netsetup.doctor.gather import outline
 from netsetup.doctor.packet import Truth
 from netsetup.doctor.probe.attempts import Attempt, Refusal, Wish, attempts
 from netsetup.doctor.probe.hops import Hop, Probed, Probes
 from netsetup.errors import ProbeError
+from netsetup.kernel import namespace
 from netsetup.model import Request
 
 _SECONDS = 60.0
 """For one attempt; the hops' own limits add up to half of that."""
 
 
-def probe(request: Request, wish: Wish, directory: Path) -> Probes:
-    """Make one connection for each service and IP version. Raises ProbeError if there is nothing to try."""
-    planned = attempts(gather(request, directory), wish)
+def probe(request: Request, wish: Wish) -> Probes:
+    """Make one connection for each service and IP version. Raises ProbeError if there is nothing to try, and
+    CapabilityError."""
+    namespace.require_net_admin()
+    planned = attempts(outline(request), wish)
     if not planned:
         raise ProbeError(reason="no service is as --service, --from and --to say")
     return Probes.of(_made(one) for one in planned)

@@ -82,7 +82,7 @@ class Client:
 
 
 class Server:
-    """Listens, and greets each connection."""
+    """Listens, and says nothing before it is asked to: a proxy that speaks TLS would take it for no TLS server."""
 
     def __init__(self, family: int, host: str, port: int) -> None:
         self._listener = socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET, socket.SOCK_STREAM)
@@ -105,11 +105,15 @@ class Server:
             connection.setblocking(False)
             self._connections.append(connection)
             self.peers.append((peer[0], peer[1]))
-            with contextlib.suppress(OSError):
-                connection.send(GREETING)
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 self.received += connection.recv(4096)
+
+    def greet(self) -> None:
+        """Say a word on each connection."""
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.send(GREETING)
 
     def close(self) -> None:
         """All of it."""
