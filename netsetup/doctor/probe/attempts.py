@@ -32,7 +32,8 @@ class Wish:
 class Attempt:
     """One connection. Plain values: it is handed to another process. `iif`: the interface it seems to come in by.
     `own_server`: the probe answers at the destination itself. `keeps_source`: the proxy has to connect from `source`,
-    to one of `targets` (address, port); none: to the destination. `strict`: its reverse path filter is on."""
+    to one of `targets` (address, port); none: to the destination. `strict`: its reverse path filter is on.
+    `instance`: whose rules count it."""
 
     title: str
     family: int
@@ -43,6 +44,7 @@ class Attempt:
     own_server: bool
     keeps_source: bool
     strict: bool = False
+    instance: str = "gtunnel"
     targets: tuple[tuple[str, int], ...] = ()
 
 
@@ -89,6 +91,7 @@ def _attempt(facts: Facts, flow: Flow, wish: Wish, pick: Callable[[int], int]) -
         own_server=wish.destination is None and not direct and not flow.targets,
         keeps_source=flow.source,
         strict=flow.family is Family.IPV4 and facts.of_interface(interface.name, "rp_filter") == _STRICT,
+        instance=facts.request.instance,
         targets=tuple((target.host, target.port) for target in flow.targets),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from netsetup.doctor.owners import owners
 from netsetup.doctor.packet import Truth
 from netsetup.doctor.probe.attempts import Attempt
+from netsetup.doctor.probe.counters import count
 from netsetup.doctor.probe.hops import Hop
 from netsetup.doctor.probe.talk import Client, Server
 from netsetup.doctor.probe.wires import Wires
@@ -36,6 +37,7 @@ class Journey:
         if attempt.own_server:
             there = attempt.family, attempt.destination, attempt.port
             self._server = wires.server.call(wires.home, lambda: Server(*there))
+        self._counted = count(attempt.instance, attempt.family)
         self._pids: set[int] = set()
 
     def hops(self) -> Iterator[Hop]:
@@ -85,8 +87,16 @@ class Journey:
         if self._client.connected():
             text = "somebody else answered: no socket of this machine has the connection"
             return Hop(name="captured", state=Truth.NO, text=text)
-        text = f"nobody answered within {_PATIENCE:.0f} seconds: the SYN, or the answer to it, is dropped here"
+        text = f"nobody answered within {_PATIENCE:.0f} seconds; {self._as_counted()}"
         return Hop(name="captured", state=Truth.NO, text=text)
+
+    def _as_counted(self) -> str:
+        seen = count(self._attempt.instance, self._attempt.family) - self._counted
+        if seen.dropped > 0:
+            return "rules of ours dropped packets meanwhile, which they do when nobody listens (captureFailClosed)"
+        if seen.taken > 0:
+            return "our rules took packets meanwhile: what comes behind them drops it (INPUT), or nobody listens"
+        return "our rules have seen nothing: it was dropped, or taken elsewhere, before them"
 
     def _went_by(self) -> bool:
         client = (self._attempt.source, self._client.port)

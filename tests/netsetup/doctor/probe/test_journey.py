@@ -9,6 +9,7 @@ from netsetup.doctor.facts import Owner
 from netsetup.doctor.packet import Truth
 from netsetup.doctor.probe import journey
 from netsetup.doctor.probe.attempts import Attempt
+from netsetup.doctor.probe.counters import Counted
 from netsetup.doctor.probe.journey import Journey
 from netsetup.kernel.sockdiag import ESTABLISHED, SYN_SENT, TcpSocket
 from netsetup.state import Family
@@ -31,6 +32,8 @@ class Scene:
         self.sockets: list[TcpSocket] = []
         monkeypatch.setattr(journey, "tcp_sockets", lambda *_: tuple(self.sockets))
         monkeypatch.setattr(journey, "owners", lambda inodes: {5: (OWNER,)} if 5 in inodes else {})
+        self.counted = Counted()
+        monkeypatch.setattr(journey, "count", lambda *_: self.counted)
         monkeypatch.setattr(journey, "_PATIENCE", 0.01)
         monkeypatch.setattr(journey, "_QUIET", 0.01)
         self.client = SimpleNamespace(
@@ -76,6 +79,23 @@ def test_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     scene.client.connected, scene.client.ended = lambda: False, "Connection refused"
     assert scene.last()[:2] == ("captured", Truth.NO)
     assert "answered by RST" in scene.last()[2]
+
+
+@pytest.mark.parametrize(
+    ("counted", "text"),
+    [
+        (Counted(), "our rules have seen nothing"),
+        (Counted(taken=1), "our rules took packets meanwhile"),
+        (Counted(taken=1, dropped=1), "rules of ours dropped packets meanwhile"),
+    ],
+)
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch, counted: Counted, text: str) -> None:
+    scene = Scene(monkeypatch)
+    scene.client.connected = lambda: False
+    scene.counted = counted
+    name, state, said = scene.last()
+    assert (name, state) == ("captured", Truth.NO)
+    assert text in said
 
 
 def test_answered_by_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
