@@ -100,12 +100,20 @@ def _take(reading: _Reading, flag: str, values: list[str], *, negated: bool) -> 
         reading.target, reading.goto = values[0] if values else "", flag == "-g"
     elif reading.target:
         reading.arguments[flag] = " ".join(values)
+    elif flag == "-m" and values == ["rpfilter"]:
+        reading.understood = True
+        reading.conditions.append(lambda packet: truth(packet.symmetric))
+    elif flag == "--loose":
+        # Any way back will do: whether there is one is known only if it is this one.
+        reading.conditions[-1] = lambda packet: truth(packet.symmetric or None)
+    elif flag == "--invert":
+        reading.conditions[-1] = _inverted(reading.conditions[-1])
     elif flag == "-m":
         reading.understood = bool(values) and values[0] in _KNOWN_MATCHES
         if not reading.understood:
             # Once for the whole match: it may have no option at all, and its options may be called like another's.
             reading.conditions.append(lambda _packet: Truth.UNKNOWN)
-    elif flag != "--comment" and (reading.understood or flag in _BASIC):
+    elif flag not in _SILENT and (reading.understood or flag in _BASIC):
         test = _TESTS.get(flag)
         condition = None if test is None else test(values, reading.family)
         if condition is None:
@@ -217,10 +225,10 @@ def _protocol(values: list[str], _family: Family) -> Condition | None:
 
 def _state(values: list[str], _family: Family) -> Condition | None:
     names = values[0].lower().split(",")
-    known = {"new", "established", "related", "invalid", "untracked"}
+    known = {"new", "established", "related", "invalid", "untracked", "dnat"}
 
     def test(packet: Packet) -> Truth:
-        if packet.state in names:
+        if packet.state in names or (packet.rewritten and "dnat" in names):
             return Truth.YES
         return truth(False if set(names) <= known else None)
 
@@ -253,6 +261,9 @@ def _destination_type(values: list[str], _family: Family) -> Condition | None:
 
     return test
 
+
+_SILENT = ("--comment", "--validmark", "--accept-local")
+"""What is no condition by itself."""
 
 _BASIC = ("-s", "-d", "-i", "-o", "-p")
 """Options that belong to no match."""

@@ -49,19 +49,24 @@ def _in_interface(value: str | None, wanted: Any) -> Truth:
     return is_interface(value, wanted, "*") if isinstance(wanted, str) else Truth.UNKNOWN
 
 
-def field_of(left: Any) -> "tuple[Callable[[Packet], Any], Compare] | None":
+Field = tuple[Callable[[Packet], Any], Compare]
+
+
+def field_of(left: Any) -> Field | None:
     """How to read the field of a packet that an expression names, and how to compare it. None: not known here."""
     if not isinstance(left, dict):
         return None
     kind, value = next(iter(left.items()))
-    if kind == "meta":
-        return _META.get(value.get("key"))
-    if kind == "ct" and value.get("key") == "state":
-        return (lambda packet: packet.state), _in_word
-    if kind == "fib" and value.get("result") == "type" and value.get("flags") in ("daddr", ["daddr"]):
+    find = _KINDS.get(kind)
+    return None if find is None else find(value)
+
+
+def _fib(value: Any) -> Field | None:
+    flags = value.get("flags", ())
+    if value.get("result") == "type" and flags in ("daddr", ["daddr"]):
         return (lambda packet: packet), _destination_type
-    if kind == "payload":
-        return _PAYLOAD.get((value.get("protocol"), value.get("field")))
+    if value.get("result") == "oif" and {"saddr", "iif"} <= set(flags):
+        return (lambda packet: packet), _way_back
     return None
 
 
@@ -73,7 +78,18 @@ def _destination_type(packet: Packet, wanted: Any) -> Truth:
     return truth(None if not packet.to_here and wanted not in ("broadcast", "multicast", "anycast") else False)
 
 
-def _address(family: Family, read: Callable[[Packet], str | None]) -> "tuple[Callable[[Packet], Any], Compare]":
+def _status(rewritten: bool, wanted: Any) -> Truth:
+    return truth(rewritten if wanted == "dnat" else None)
+
+
+def _way_back(packet: Packet, wanted: Any) -> Truth:
+    """`fib saddr . iif oif missing` is `false` in JSON: no way back by this interface."""
+    if not isinstance(wanted, bool):
+        return Truth.UNKNOWN
+    return truth(packet.symmetric) if wanted else ~truth(packet.symmetric)
+
+
+def _address(family: Family, read: Callable[[Packet], str | None]) -> Field:
     """A packet of the other IP version never matches."""
 
     def compare(packet: Packet, wanted: Any) -> Truth:
@@ -88,7 +104,12 @@ def _never(_packet: Packet) -> str:
 
 _VERSIONS = {Family.IPV4: "ipv4|ip|2", Family.IPV6: "ipv6|ip6|10"}
 
-_META: Mapping[Any, tuple[Callable[[Packet], Any], Compare]] = {
+_CT: Mapping[Any, Field] = {
+    "state": (lambda packet: packet.state, _in_word),
+    "status": (lambda packet: packet.rewritten, _status),
+}
+
+_META: Mapping[Any, Field] = {
     "iifname": (lambda packet: packet.iif, _in_interface),
     "iif": (lambda packet: packet.iif, _in_interface),
     "oifname": (lambda packet: packet.oif, _in_interface),
@@ -98,7 +119,7 @@ _META: Mapping[Any, tuple[Callable[[Packet], Any], Compare]] = {
     "protocol": (lambda packet: _VERSIONS[packet.family], _in_word),
 }
 
-_PAYLOAD: Mapping[tuple[Any, Any], tuple[Callable[[Packet], Any], Compare]] = {
+_PAYLOAD: Mapping[tuple[Any, Any], Field] = {
     ("ip", "saddr"): _address(Family.IPV4, lambda packet: packet.source),
     ("ip", "daddr"): _address(Family.IPV4, lambda packet: packet.destination),
     ("ip6", "saddr"): _address(Family.IPV6, lambda packet: packet.source),
@@ -116,6 +137,13 @@ _PAYLOAD: Mapping[tuple[Any, Any], tuple[Callable[[Packet], Any], Compare]] = {
     },
     ("icmp", "type"): (_never, _in_word),
     ("icmpv6", "type"): (_never, _in_word),
+}
+
+_KINDS: Mapping[str, Callable[[Any], Field | None]] = {
+    "meta": lambda value: _META.get(value.get("key")),
+    "ct": lambda value: _CT.get(value.get("key")),
+    "fib": _fib,
+    "payload": lambda value: _PAYLOAD.get((value.get("protocol"), value.get("field"))),
 }
 
 _TCP_FLAGS = {"payload": {"protocol": "tcp", "field": "flags"}}

@@ -74,7 +74,14 @@ def _base(chain: Mapping[str, Any], rules: Mapping[tuple[str, str], Mapping[str,
         nat=chain.get("type") == "nat",
         chains=chains,
         ours=table == ("inet", own),
+        devices=_devices(chain.get("dev")) if chain["hook"] == "ingress" else (),
     )
+
+
+def _devices(listed: Any) -> tuple[str, ...] | None:
+    if listed is None:
+        return None
+    return (listed,) if isinstance(listed, str) else tuple(listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +190,7 @@ class _Maker:
 _STATEMENTS = {
     "accept": Action.ACCEPT,
     "drop": Action.DROP,
+    "fwd": Action.DROP,
     "reject": Action.DROP,
     "queue": Action.DROP,
     "return": Action.RETURN,

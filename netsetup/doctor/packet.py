@@ -47,7 +47,8 @@ def any_of(values: Iterable[Truth]) -> Truth:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packet:
     """A TCP packet at a hook. None: not known; an interface "": there is none. `state`: conntrack's word for it.
-    `to_here`: its destination is an address of this machine. `transparent`: a transparent socket of ours knows it."""
+    `to_here`: its destination is an address of this machine. `rewritten`: its destination was changed by address
+    translation. `symmetric`: the way back to its sender leads out by the interface that it came in by."""
 
     family: Family
     iif: str | None = None
@@ -60,7 +61,8 @@ class Packet:
     syn: bool = True
     mark: int | None = 0
     to_here: bool | None = None
-    transparent: bool | None = None
+    rewritten: bool = False
+    symmetric: bool | None = None
 
     def __str__(self) -> str:
         parts = [

@@ -51,7 +51,9 @@ class Rule:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseChain:
     """A chain that the kernel enters. `place`: for people. `hook` in lower case. `nat`: it sees only a connection's
-    first packet. `chains`: the others of its table. `ours`: all of it is this instance's."""
+    first packet. `chains`: the others of its table. `ours`: all of it is this instance's.
+    `devices`: it sees packets of these interfaces only (none: of all;
+    None: nft before 1.0.7 does not say of which)."""
 
     place: str
     families: tuple[Family, ...]
@@ -64,6 +66,7 @@ class BaseChain:
     legacy: bool = False
     chains: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
     ours: bool = False
+    devices: tuple[str, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +113,7 @@ def at_hook(chains: tuple[BaseChain, ...], hook: str, packet: Packet) -> Iterato
     """The base chains that the packet meets there, in order. Address translation looks at new connections only."""
     met = [chain for chain in chains if chain.hook == hook and packet.family in chain.families]
     for chain in sorted(met, key=lambda chain: chain.priority):
-        if not chain.nat or packet.state == "new":
+        if (not chain.nat or packet.state == "new") and (not chain.devices or packet.iif in chain.devices):
             yield chain
 
 

@@ -26,7 +26,10 @@ def check(facts: Facts) -> Iterator[Finding]:
         named = flow.capture is not None and bool(flow.capture.interfaces)
         passes = any(not _serious(findings) for findings in found.values())
         for findings in found.values():
-            yield from (findings if named or not passes else _as_notes(findings))
+            if named or not passes:
+                yield from findings
+            elif flow.capture is not None:  # who may come to a listener himself is the firewall's to say
+                yield from _as_notes(findings)
         if flow.source:
             yield from _merged(flow, answers(facts, flow))
         yield from _merged(flow, connections(facts, flow))

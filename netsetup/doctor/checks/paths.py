@@ -1,7 +1,7 @@
 """The ways of a flow's packets through netfilter's hooks, and what others' rules do to them on it.
 
-captured       PREROUTING (OUTPUT for the gateway's own), where our rules take them; then INPUT: with the original
-               destination and our mark (TPROXY), or with the listener's address (address translation)
+captured       ingress, PREROUTING (OUTPUT for the gateway's own), where our rules take them; then INPUT: with the
+               original destination and our mark (TPROXY), or with the listener's address (address translation)
 answers        of a server to the client's address: PREROUTING, where we mark them, then INPUT
 connections    of the proxy: OUTPUT, POSTROUTING, where nobody may rewrite a client's address
 """
@@ -66,7 +66,10 @@ def incoming(facts: Facts, flow: Flow, sample: Sample) -> Iterator[Obstacle]:
             destination=sample.destination,
             dport=port,
             to_here=flow.way is Way.DIRECT,
+            symmetric=_symmetric(facts, flow, sample.source, sample.iif),
         )
+        for chain in at_hook(facts.chains, "ingress", packet):
+            yield from _dropped(flow, walk(chain, packet), "packets to be captured")
         if flow.way is not Way.DIRECT:
             hook = _Hook(facts, flow, "prerouting")
             yield from hook.obstacles(packet)
@@ -150,6 +153,11 @@ def _servers(facts: Facts, flow: Flow) -> Iterator[tuple[str | None, str | None,
                 yield None, interface.name, None
 
 
+def _symmetric(facts: Facts, flow: Flow, source: str, iif: str) -> bool | None:
+    answer = facts.answers.get(Question(family=flow.family, destination=source))
+    return None if answer is None else answer.interface == iif
+
+
 def _marked(mark: int | None, value: int, mask: int) -> int:
     return ((mark or 0) & ~mask) | value
 
@@ -160,7 +168,7 @@ def _delivered(facts: Facts, flow: Flow, packet: Packet, iif: str) -> Packet:
     if flow.way is Way.TPROXY:
         return replace(packet, iif=iif, oif="", mark=_marked(packet.mark, mark, facts.marks.mask), to_here=False)
     host = next(iter(delivered_to(facts, flow, iif)), LOOPBACK[flow.family] if flow.local else None)
-    return replace(packet, iif=iif, oif="", destination=host, dport=flow.listener.port, to_here=True)
+    return replace(packet, iif=iif, oif="", destination=host, dport=flow.listener.port, to_here=True, rewritten=True)
 
 
 def _input(facts: Facts, flow: Flow, packet: Packet, packets: str) -> Iterator[Obstacle]:
@@ -184,7 +192,7 @@ def _dropped(flow: Flow, done: Walk, packets: str, marks: tuple[int, int] | None
                 rule=event.text,
                 packet=done.packet,
                 fix=_to_accept(flow, done.chain, marks),
-                certain=done.dropped is Truth.YES,
+                certain=done.dropped is Truth.YES and done.chain.devices is not None,
             )
 
 

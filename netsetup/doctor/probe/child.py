@@ -16,6 +16,7 @@ from netsetup.doctor.probe.attempts import Attempt
 from netsetup.doctor.probe.journey import Journey
 from netsetup.doctor.probe.wires import Wires, WiringError, in_use
 from netsetup.errors import NetsetupError
+from netsetup.kernel.sockdiag import tcp_sockets
 
 _PR_SET_PDEATHSIG = 1
 
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
 def _answer(attempt: Attempt) -> dict[str, Any]:
     try:
-        if in_use(attempt.source, attempt.family):
+        if in_use(attempt.source, attempt.family) or any(one.peer == attempt.source for one in tcp_sockets()):
             return {"reason": f"a machine has the address {attempt.source}: `--from` another one"}
         journey = Journey(attempt, Wires(attempt))
         return {"hops": [(hop.name, hop.state.value, hop.text) for hop in journey.hops()]}

@@ -223,6 +223,60 @@ def test_with_iptables_rules_in_front_of_ours(
             assert serious(check(request)) == set(fault.found)
 
 
+FIREWALLD = """
+table inet firewalld {
+  chain raw_pre { type filter hook prerouting priority -290; policy accept;
+    icmpv6 type { nd-router-advert, nd-neighbor-solicit } accept;
+    meta nfproto ipv6 fib saddr . mark . iif oif missing drop; }
+  chain filter_input { type filter hook input priority 10; policy accept;
+    ct state { established, related } accept; ct status dnat accept; iifname lo accept; ct state invalid drop;
+    iifname eth1 goto public; reject with icmpx admin-prohibited; }
+  chain public { tcp dport { 22, 9443 } accept; meta mark & 0xff == 0x1 accept; reject with icmpx admin-prohibited; }
+  chain nat_post { type nat hook postrouting priority 110; ip saddr 10.0.0.0/8 oifname eth2 masquerade; }
+}
+"""
+
+DOCKER_AND_UFW = (
+    "iptables-nft -t nat -N DOCKER",
+    "iptables-nft -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
+    "iptables-nft -t nat -A DOCKER -p tcp --dport 25 -j DNAT --to-destination 172.17.0.2:25",
+    "iptables-nft -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE",
+    "iptables-nft -P FORWARD DROP",
+    "iptables-nft -N ufw-not-local",
+    "iptables-nft -A INPUT -i lo -j ACCEPT",
+    "iptables-nft -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+    "iptables-nft -A INPUT -m mark --mark 0x1/0xff -j ACCEPT",
+    "iptables-nft -A INPUT -j ufw-not-local",
+    "iptables-nft -A INPUT -p tcp -m multiport --dports 9025,9443 -j ACCEPT",
+    "iptables-nft -A INPUT -j REJECT",
+    "iptables-nft -A ufw-not-local -m addrtype --dst-type LOCAL -j RETURN",
+    "iptables-nft -A ufw-not-local -m limit --limit 3/min -j LOG",
+    "iptables-nft -A ufw-not-local -j DROP",
+)
+
+
+@root
+def test_beside_firewalls_that_let_it_through_nothing_is_found(directory: Path, tmp_path: Path) -> None:
+    """Not even a note of what may be: as such firewalls are on most machines, nobody would read it."""
+    rules = tmp_path / "firewalld.nft"
+    rules.write_text(FIREWALLD)
+    request = everything()
+    with World() as beside:
+        beside.run(beside.gateway, f"nft -f {rules}")
+        for command in DOCKER_AND_UFW:
+            beside.run(beside.gateway, command)
+        with applied(beside, request, directory), proxy(beside, request):
+            found = api.check(request, beside.gateway, directory=directory)
+            assert {one.title for one in found.findings} == {
+                "Rules of legacy iptables and of nftables are in force at the same time"
+            }, found.lines()
+            # ufw's own rule against packets for others drops what TPROXY takes, unless our mark is accepted first.
+            beside.run(beside.gateway, "iptables-nft -D INPUT -m mark --mark 0x1/0xff -j ACCEPT")
+            assert serious(api.check(request, beside.gateway, directory=directory)) == {
+                "[web] IPv4: captured packets are dropped"
+            }
+
+
 @root
 def test_who_listens(world: World, directory: Path, check: Callable[[Request], Diagnosis]) -> None:
     request = capturing(Method.TPROXY)

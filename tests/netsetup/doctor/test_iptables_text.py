@@ -14,6 +14,7 @@ PACKET = Packet(
     dport=80,
     mark=0x101,
     to_here=False,
+    symmetric=True,
 )
 YES, NO, UNKNOWN = Truth.YES, Truth.NO, Truth.UNKNOWN
 
@@ -60,6 +61,10 @@ def rule(text: str, chains: str = "") -> Rule:
         ("-m addrtype --dst-type BROADCAST", NO),
         ("-m set --match-set bad src", UNKNOWN),
         ("-m socket --transparent", UNKNOWN),
+        ("-m rpfilter", YES),
+        ("-m rpfilter --validmark --invert", NO),
+        ("-m rpfilter --loose --invert", NO),
+        ("-m conntrack --ctstate DNAT", NO),
         ('-m comment --comment "with blanks -j ACCEPT"', YES),
         ("-m limit --limit 3/sec -s 203.0.113.1", NO),
     ],

@@ -1,6 +1,7 @@
 """What nft prints of real rules, loaded in a namespace; without root, what it printed once."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from netsetup.state import Family
 from tests.netsetup.world import run
 
 PACKET = Packet(
-    family=Family.IPV4, iif="eth1", oif="", source="192.0.2.2", dport=80, mark=0x101, to_here=False, sport=4000
+    family=Family.IPV4,
+    iif="eth1",
+    oif="",
+    source="192.0.2.2",
+    sport=4000,
+    dport=80,
+    mark=0x101,
+    to_here=False,
+    symmetric=True,
 )
 SIX = Packet(family=Family.IPV6, iif="eth1", oif="", source="2001:db8::2", dport=80, to_here=True)
 
@@ -71,6 +80,11 @@ CASES = {
     "limit rate 3/second": Truth.UNKNOWN,
     "socket transparent 1": Truth.UNKNOWN,
     "icmp type echo-request": Truth.NO,
+    "ct status dnat": Truth.NO,
+    "ct status assured": Truth.UNKNOWN,
+    "fib saddr . iif oif missing": Truth.NO,
+    "fib saddr . mark . iif oif exists": Truth.YES,
+    "fib saddr oif lo": Truth.UNKNOWN,
     "ip dscp 3": Truth.UNKNOWN,
 }
 
@@ -100,6 +114,7 @@ def test_maps_jumps_policies_and_marks(tmp_path: Path) -> None:
     }
     table ip n { chain p { type nat hook prerouting priority dstnat; tcp dport 80 redirect to :81; }; }
     table inet gtunnel { chain p { type filter hook prerouting priority mangle; }; }
+    table netdev d { chain i { type filter hook ingress device lo priority 0; tcp dport 80 drop; }; }
     table bridge b { chain f { type filter hook input priority 0; policy drop; }; }
     """
     found = chains(text, tmp_path)
@@ -117,6 +132,10 @@ def test_maps_jumps_policies_and_marks(tmp_path: Path) -> None:
         ("nft: ip n", -100, True, False),
     ]
     actions = [walk(one, PACKET).events[0].action for one in at_hook(found, "prerouting", PACKET)]
+    (early,) = (one for one in found if one.hook == "ingress")
+    assert early.devices in (("lo",), None)  # nft 1.0.6 does not print it
+    assert walk(early, PACKET).dropped is Truth.YES
+    assert list(at_hook((replace(early, devices=("lo",)),), "ingress", PACKET)) == []
     assert actions == [Action.UNTRACK, Action.ACCEPT, Action.REWRITE]
 
 

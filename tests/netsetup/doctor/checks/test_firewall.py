@@ -2,7 +2,7 @@ from netsetup.doctor.checks.firewall import check
 from netsetup.doctor.rules import Action, BaseChain, Rule
 from netsetup.model import Method
 from netsetup.state import Family
-from tests.netsetup.doctor.cases import capturing, facts, legacy, only, titles
+from tests.netsetup.doctor.cases import capturing, facts, keeping, legacy, only, titles
 
 FOUR = (Family.IPV4,)
 
@@ -38,6 +38,15 @@ def test_what_one_of_several_interfaces_drops_is_a_note() -> None:
     ]
 
 
+def test_a_listener_that_is_open_to_one_interface_only_is_nobody_s_fault() -> None:
+    request = keeping("198.51.100.2")
+    rules = ":INPUT ACCEPT\n-A INPUT -i eth2 -p tcp -m tcp --dport 9443 -j DROP"
+    assert list(check(facts(request, chains=legacy(rules)))) == []
+    rules = ":INPUT ACCEPT\n-A INPUT -p tcp -m tcp --dport 9443 -j DROP"
+    found = set(titles(check(facts(request, chains=legacy(rules)))))
+    assert found == {"error: [keep] IPv4: clients' packets are dropped"}
+
+
 def test_what_is_only_possible_is_a_note_and_says_so() -> None:
     found = only(check(facts(chains=legacy(":INPUT ACCEPT\n-A INPUT -m geoip --x y -j DROP"))))
     assert found.severity.name == "NOTE"
@@ -65,3 +74,16 @@ def test_at_the_same_priority_nobody_knows_who_is_first() -> None:
     )
     found = only(check(facts(capturing(Method.REDIRECT), chains=chains)))
     assert found.title == "[web] IPv4: packets to be captured may be taken by another rule first"
+
+
+def test_what_is_dropped_as_soon_as_it_comes_in() -> None:
+    rule = Rule(text="drop", action=Action.DROP)
+
+    def early(*devices: str) -> BaseChain:
+        return BaseChain(
+            place="nft: netdev x", families=FOUR, hook="ingress", priority=0, rules=(rule,), devices=devices or None
+        )
+
+    assert titles(check(facts(chains=(early("eth1"),)))) == ["error: [web] IPv4: packets to be captured are dropped"]
+    assert list(check(facts(chains=(early("eth2"),)))) == []
+    assert titles(check(facts(chains=(early(),)))) == ["note: [web] IPv4: packets to be captured may be dropped"]

@@ -3,8 +3,10 @@
 import pytest
 
 from netsetup.doctor.checks.paths import Kind, Obstacle, answers, connections, incoming, outgoing_local
+from netsetup.doctor.facts import Answer, Question
 from netsetup.doctor.samples import samples
 from netsetup.model import Method, Request
+from netsetup.state import Family
 from tests.netsetup.doctor.cases import capturing, facts, keeping, legacy
 
 OURS_MANGLE = "-A PREROUTING -j gtunnel.pre"
@@ -32,6 +34,7 @@ def _kinds(obstacles: list[Obstacle]) -> list[tuple[Kind, bool]]:
         (":INPUT DROP\n-A INPUT -i eth1 -j ACCEPT", False, False),
         (":INPUT ACCEPT\n-A INPUT -m addrtype ! --dst-type LOCAL -j DROP", True, False),
         (":INPUT ACCEPT\n-A INPUT -m conntrack --ctstate INVALID -j DROP", False, False),
+        (":INPUT DROP\n-A INPUT -m conntrack --ctstate DNAT -j ACCEPT", True, False),
     ],
 )
 def test_at_input_tproxy_s_packets_have_their_own_port_and_our_mark(rules: str, tproxy: bool, redirect: bool) -> None:
@@ -100,3 +103,12 @@ def test_the_gateway_s_own_traffic_is_captured_at_output_and_comes_in_by_loopbac
     assert of(":INPUT DROP", "filter", Method.REDIRECT) == [(Kind.DROPPED, True)]
     first = ":OUTPUT ACCEPT\n-A OUTPUT -p tcp -j DNAT --to-destination 198.51.100.9\n-A OUTPUT -j gtunnel.nout"
     assert of(first, "nat", Method.REDIRECT) == [(Kind.TAKEN, True)]
+
+
+def test_a_firewall_s_own_reverse_path_filter() -> None:
+    rules = ":PREROUTING ACCEPT\n-A PREROUTING -m rpfilter --invert -j DROP"
+    assert met(rules, "raw") == []
+    back = Question(family=Family.IPV4, destination="192.0.2.2")
+    found = facts(chains=legacy(rules, "raw"), say={back: Answer(interface="eth2")})
+    (sample,) = samples(found, found.flows[0])
+    assert _kinds(list(incoming(found, found.flows[0], sample))) == [(Kind.DROPPED, True)]
