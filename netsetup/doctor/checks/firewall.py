@@ -6,7 +6,8 @@ Each flow's packets are described and led through the hooks that they meet, as `
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from netsetup.doctor.checks.paths import Obstacle, answers, connections, incoming, outgoing_local
+from netsetup.doctor.checks.obstacles import Obstacle
+from netsetup.doctor.checks.paths import answers, connections, incoming, outgoing_local
 from netsetup.doctor.facts import Facts
 from netsetup.doctor.findings import Finding, Severity
 from netsetup.doctor.flows import Flow
@@ -56,11 +57,12 @@ def _merged(flow: Flow, obstacles: Iterable[Obstacle]) -> Iterator[Finding]:
 
 def _finding(flow: Flow, obstacle: Obstacle) -> Finding:
     kind = obstacle.kind
-    may = "" if obstacle.certain else "may be "
-    does = kind.what if obstacle.certain else kind.what.removeprefix("are ")
+    does = kind.what
+    if not obstacle.certain:
+        does = f"may be {does.removeprefix('are ')}" if does.startswith("are ") else f"may {does}"
     return Finding(
         severity=kind.severity if obstacle.certain else Severity.NOTE,
-        title=f"{flow.title}: {obstacle.packets} {may}{does}",
+        title=f"{flow.title}: {obstacle.packets} {does}",
         evidence=(obstacle.rule, f"for example: {obstacle.packet}"),
         effect=kind.effect
         if obstacle.certain

@@ -6,53 +6,15 @@ answers        of a server to the client's address: PREROUTING, where we mark th
 connections    of the proxy: OUTPUT, POSTROUTING, where nobody may rewrite a client's address
 """
 
-import enum
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from netsetup.doctor.checks.obstacles import Kind, Obstacle, dropped, hidden
 from netsetup.doctor.facts import Answer, Facts, Question
-from netsetup.doctor.findings import Severity
 from netsetup.doctor.flows import Flow, Way
-from netsetup.doctor.packet import Packet, Truth
+from netsetup.doctor.packet import Packet
 from netsetup.doctor.rules import Action, BaseChain, Walk, at_hook, walk
 from netsetup.doctor.samples import LOOPBACK, Sample, delivered_to, samples
-
-
-class Kind(enum.Enum):
-    """What is done to packets, how bad that is, and what comes of it."""
-
-    DROPPED = "are dropped", Severity.ERROR, "connections time out, or are refused"
-    KEPT_FROM_US = "never reach our rules", Severity.ERROR, "nothing is captured"
-    TAKEN = "are taken by another rule first", Severity.ERROR, "connections go where that rule sends them"
-    REWRITTEN = (
-        "are rewritten by another rule as well",
-        Severity.WARNING,
-        ("what the proxy gets may have lost its destination, or goes elsewhere"),
-    )
-    UNMARKED = "lose our mark", Severity.ERROR, "packets are routed on instead of reaching the proxy"
-    UNTRACKED = "are not tracked", Severity.ERROR, "neither destinations nor answers are rewritten"
-    HIDDEN = (
-        "get another source address",
-        Severity.WARNING,
-        ("servers see that address instead of the client's"),
-    )
-
-    def __init__(self, what: str, severity: Severity, effect: str) -> None:
-        self.what = what
-        self.severity = severity
-        self.effect = effect
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Obstacle:
-    """Something that others' rules do. `certain`: not merely possible. `packets`: which, for people."""
-
-    kind: Kind
-    packets: str
-    rule: str
-    packet: Packet
-    fix: str
-    certain: bool = True
 
 
 def incoming(facts: Facts, flow: Flow, sample: Sample) -> Iterator[Obstacle]:
@@ -69,7 +31,7 @@ def incoming(facts: Facts, flow: Flow, sample: Sample) -> Iterator[Obstacle]:
             symmetric=_symmetric(facts, flow, sample.source, sample.iif),
         )
         for chain in at_hook(facts.chains, "ingress", packet):
-            yield from _dropped(flow, walk(chain, packet), "packets to be captured")
+            yield from dropped(flow, walk(chain, packet), "packets to be captured")
         if flow.way is not Way.DIRECT:
             hook = _Hook(facts, flow, "prerouting")
             yield from hook.obstacles(packet)
@@ -106,11 +68,19 @@ def answers(facts: Facts, flow: Flow) -> Iterator[Obstacle]:
                 syn=False,
                 to_here=False,
             )
-            for chain in at_hook(facts.chains, "prerouting", packet):
-                done = walk(chain, packet)
-                yield from _certain(_dropped(flow, done, "servers' answers"))
-            marked = replace(packet, mark=_marked(0, facts.marks.divert, facts.marks.mask))
-            yield from _certain(_input(facts, flow, marked, "servers' answers"))
+            value, mask = facts.marks.divert, facts.marks.mask
+            marked = replace(packet, mark=_marked(0, value, mask))
+            met = [
+                obstacle
+                for chain in at_hook(facts.chains, "prerouting", packet)
+                for obstacle in dropped(flow, walk(chain, packet), "servers' answers")
+            ]
+            fix = (
+                "accept established connections before that rule (`-m conntrack --ctstate ESTABLISHED`, `ct state "
+                f"established`), or what carries our mark at INPUT (`-m mark --mark {value:#x}/{mask:#x}`)"
+            )
+            for obstacle in _certain((*met, *_input(facts, flow, marked, "servers' answers"))):
+                yield replace(obstacle, fix=fix)
 
 
 def connections(facts: Facts, flow: Flow) -> Iterator[Obstacle]:
@@ -130,15 +100,15 @@ def connections(facts: Facts, flow: Flow) -> Iterator[Obstacle]:
             )
             for chain in at_hook(facts.chains, "output", packet):
                 if not chain.ours:
-                    yield from _certain(_dropped(flow, walk(chain, packet), "the proxy's connections"))
+                    yield from _certain(dropped(flow, walk(chain, packet), "the proxy's connections"))
             for chain in at_hook(facts.chains, "postrouting", packet):
                 done = walk(chain, packet)
-                yield from _certain(_dropped(flow, done, "the proxy's connections"))
+                yield from _certain(dropped(flow, done, "the proxy's connections"))
                 if flow.source:
-                    yield from _certain(_hidden(flow, done))
+                    yield from _certain(hidden(flow, done, facts.marks))
 
 
-def _certain(obstacles: Iterator[Obstacle]) -> Iterator[Obstacle]:
+def _certain(obstacles: Iterable[Obstacle]) -> Iterator[Obstacle]:
     return (obstacle for obstacle in obstacles if obstacle.certain)
 
 
@@ -176,53 +146,11 @@ def _input(facts: Facts, flow: Flow, packet: Packet, packets: str) -> Iterator[O
         if not chain.ours:
             done = walk(chain, packet)
             packet = done.packet
-            yield from _dropped(flow, done, packets, marks=_mark_text(facts, flow))
+            yield from dropped(flow, done, packets, marks=_mark_text(facts, flow))
 
 
 def _mark_text(facts: Facts, flow: Flow) -> tuple[int, int]:
     return (facts.marks.local if flow.local else facts.marks.divert), facts.marks.mask
-
-
-def _dropped(flow: Flow, done: Walk, packets: str, marks: tuple[int, int] | None = None) -> Iterator[Obstacle]:
-    for event in done.of(Action.DROP) if done.dropped is not Truth.NO else ():
-        if event.certain or done.dropped is Truth.UNKNOWN:
-            yield Obstacle(
-                kind=Kind.DROPPED,
-                packets=packets,
-                rule=event.text,
-                packet=done.packet,
-                fix=_to_accept(flow, done.chain, marks),
-                certain=done.dropped is Truth.YES and done.chain.devices is not None,
-            )
-
-
-def _to_accept(flow: Flow, chain: BaseChain, marks: tuple[int, int] | None) -> str:
-    if marks is None or chain.hook != "input":
-        return f"let {chain.place} accept these packets before that rule"
-    value, mask = marks
-    if flow.way is Way.TPROXY:
-        return (
-            "accept what carries our mark before that rule, for TPROXY's packets keep their original destination: "
-            f"`-m mark --mark {value:#x}/{mask:#x} -j ACCEPT` (iptables), "
-            f"`meta mark & {mask:#x} == {value:#x} accept` (nft)"
-        )
-    port = flow.listener.port
-    return (
-        f"accept TCP port {port} before that rule: `-p tcp --dport {port} -j ACCEPT`, `tcp dport {port} accept` (nft)"
-    )
-
-
-def _hidden(flow: Flow, done: Walk) -> Iterator[Obstacle]:
-    for event in done.of(Action.REWRITE):
-        if event.certain:
-            yield Obstacle(
-                kind=Kind.HIDDEN,
-                packets=f"the proxy's connections by {done.packet.oif}",
-                rule=event.text,
-                packet=done.packet,
-                fix="except what carries our own mark from that rule (`! --mark`, `meta mark & … !=`): see netMark; or "
-                f"`transparent = {'destination' if flow.capture is not None else 'none'}` where that is enough",
-            )
 
 
 @dataclass(slots=True)
@@ -244,7 +172,7 @@ class _Hook:
                 self._take(chain)
                 continue
             done = walk(chain, self.packet)
-            yield from _dropped(self.flow, done, "packets to be captured")
+            yield from dropped(self.flow, done, "packets to be captured")
             if self._is_our_kind(chain) and any(rule.action is Action.OURS for rule in chain.rules):
                 yield from self._through_our_table(done)
             else:

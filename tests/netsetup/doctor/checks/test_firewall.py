@@ -87,3 +87,20 @@ def test_what_is_dropped_as_soon_as_it_comes_in() -> None:
     assert titles(check(facts(chains=(early("eth1"),)))) == ["error: [web] IPv4: packets to be captured are dropped"]
     assert list(check(facts(chains=(early("eth2"),)))) == []
     assert titles(check(facts(chains=(early(),)))) == ["note: [web] IPv4: packets to be captured may be dropped"]
+
+
+def test_advice_is_about_the_packets_that_it_is_for() -> None:
+    request = capturing(Method.REDIRECT, source=True)
+    found = list(check(facts(request, chains=legacy(":INPUT DROP\n-A INPUT -i eth1 -j ACCEPT"))))
+    assert titles(found) == ["error: [web] IPv4: servers' answers are dropped"]
+    assert "--ctstate ESTABLISHED" in found[0].fix
+    hidden = only(check(facts(request, chains=legacy(":POSTROUTING ACCEPT\n-A POSTROUTING -j MASQUERADE", "nat"))))
+    assert "-m mark ! --mark 0x2/0xff" in hidden.fix
+
+
+def test_what_may_be_is_said_in_english() -> None:
+    ours = BaseChain(place="nft: inet gtunnel", families=FOUR, hook="prerouting", priority=-150, rules=(), ours=True)
+    rule = Rule(text="mark", action=Action.MARK, new_mark=lambda _old: None)
+    late = BaseChain(place="nft: inet x", families=FOUR, hook="prerouting", priority=-140, rules=(rule,))
+    found = only(check(facts(chains=(ours, late))))
+    assert found.title == "[web] IPv4: packets to be captured may lose our mark"

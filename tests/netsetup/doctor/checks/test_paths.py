@@ -2,7 +2,8 @@
 
 import pytest
 
-from netsetup.doctor.checks.paths import Kind, Obstacle, answers, connections, incoming, outgoing_local
+from netsetup.doctor.checks.obstacles import Kind, Obstacle
+from netsetup.doctor.checks.paths import answers, connections, incoming, outgoing_local
 from netsetup.doctor.facts import Answer, Question
 from netsetup.doctor.samples import samples
 from netsetup.model import Method, Request
