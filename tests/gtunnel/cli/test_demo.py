@@ -115,7 +115,7 @@ def test_an_interrupted_demonstration_leaves_nothing(number: signal.Signals, sta
         ("2. A transparent gateway", 0.0),
         ("2. A transparent gateway", 0.05),
         # and while it is removed.
-        ("destroy: 10 steps done", 0.05),
+        ("destroy: 9 steps done", 0.05),
     ],
 )
 def test_signals_wait_while_the_lab_is_made_and_removed(
