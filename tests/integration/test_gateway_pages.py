@@ -111,6 +111,15 @@ class Machine:
             argv += ["--cert", str(self.certificate.cert), "--key", str(self.certificate.key)]
         self.in_lab(host, argv).wait_for(READY)
 
+    def start(self) -> None:
+        """What the page's commands do, without looking first."""
+        self.sh("gateway", "gtunnel netsetup apply; gtunnel")
+
+    def end(self) -> None:
+        """End gtunnel, and wait until it has."""
+        pid = self.directory / "pid"
+        self.sh("gateway", f"kill $(cat {pid}); timeout 30 sh -c 'while [ -e {pid} ]; do sleep 0.1; done'")
+
     def close(self) -> None:
         """End gtunnel and undo what netsetup did, if the page did not."""
         if self.file.exists():
@@ -167,7 +176,7 @@ def test_wrap(machine: Callable[[str], Machine]) -> None:
     assert sight.security.startswith("TLSv1.3")
     page.assert_logged()
     # While gtunnel is down: silence. Then the page's last commands, but for status, which needs one that runs.
-    page.sh("gateway", f"kill $(cat {page.directory}/pid); while [ -e {page.directory}/pid ]; do sleep 0.1; done")
+    page.end()
     curl_fails(page, 28)
     page.sh("gateway", "gtunnel")
     assert "in sync" in page.run("on the gateway, to look and to end it")
@@ -197,6 +206,10 @@ def test_unwrap(machine: Callable[[str], Machine]) -> None:
         assert sight.client.startswith(f"{own}:")
         assert sight.security == "none"
     page.assert_logged()
+    # Who speaks plainly is refused.
+    page.sh("client", f"curl -q -sS --max-time 10 http://{SERVER}:8080/", status=(52, 56))
+    *_, line = accesslines.wait_for(page.directory / "access.log", 3)
+    assert line["end"] == "tls"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +239,7 @@ def test_answers_that_do_not_come_back(machine: Callable[[str], Machine]) -> Non
     page.file.write_text(page.file.read_text() + "TIMEOUTconnect = 1\n")
     page.serve("server", 80, SERVER, tls=False)
     page.sh("server", "ip route add blackhole 192.0.2.0/24")
-    page.run("on the gateway")
+    page.start()
     page.sh("client", "curl -q -ksS --max-time 10 https://192.0.2.1:8443/ || true")
     (line,) = accesslines.wait_for(page.directory / "access.log", 1)
     assert line["end"] == "connect"
@@ -242,6 +255,7 @@ def test_both(machine: Callable[[str], Machine]) -> None:
         assert sight.client.startswith(f"{client}:")
         assert sight.security.startswith("TLSv1.3")
     page.assert_logged()
+    page.sh("gateway", "gtunnel netsetup check")
 
 
 def test_vpn(machine: Callable[[str], Machine]) -> None:
@@ -268,9 +282,11 @@ def test_a_vpn_s_rule_for_everything_before_ours(machine: Callable[[str], Machin
     page.configure()
     page.serve("server", 8080, SERVER, tls=True)
     page.file.write_text(page.file.read_text().replace("netPriority = 90\n", ""))
-    page.run("on the gateway")
+    page.start()
     page.sh("client", f"curl -q -sS --max-time 2 http://{SERVER}:8080/ || true")
     assert "accepted connection" not in page.log
+    # The doctor finds that something is wrong.
+    page.sh("gateway", "gtunnel netsetup check", status=(2,))
 
 
 @pytest.fixture
@@ -314,6 +330,9 @@ def test_docker_containers(machine: Callable[[str], Machine], docker: str) -> No
     (sight,) = sights(in_container(docker, block(page.page, "in a container", {})).stdout)
     assert sight.client.startswith("198.51.100.1:")
     page.assert_logged()
+    # While gtunnel is down: refused.
+    page.end()
+    assert in_container(docker, f"curl -q -sS --max-time 5 http://{SERVER}:8080/").returncode == 7
 
 
 def test_docker_and_tproxy(machine: Callable[[str], Machine], docker: str) -> None:
@@ -324,6 +343,7 @@ def test_docker_and_tproxy(machine: Callable[[str], Machine], docker: str) -> No
     page.run("on the host")
     page.assert_says("what plan says of TPROXY")
     assert in_container(docker, f"curl -q -sS --max-time 2 http://{SERVER}:8080/").returncode == 28
+    assert "bridge" in page.sh("gateway", "gtunnel netsetup check", status=(2,))
 
 
 def test_docker_in_front_of_a_container(machine: Callable[[str], Machine], docker: str) -> None:
@@ -332,7 +352,7 @@ def test_docker_in_front_of_a_container(machine: Callable[[str], Machine], docke
     argv = ["ip", "netns", "exec", docker, *python("gtunnel.demo.web", "main"), "80", "203.0.113.2"]
     with Daemon(argv) as web:
         web.wait_for(READY)
-        page.run("on the host")
+        page.start()
         (sight,) = sights(page.run("on a client", "client"))
     assert sight.client.startswith("192.0.2.2:")
     assert sight.server == "203.0.113.2:80"
