@@ -159,7 +159,7 @@ def test_always(): pass
 def run_pytest(directory: Path, tests: str) -> "subprocess.CompletedProcess[str]":
     """The script that `make pytest` runs, on tests of its own."""
     (directory / "test_it.py").write_text(tests)
-    argv = [ROOT / "tools/run-pytest", sys.executable, "-q", "--rootdir", directory, "test_it.py"]
+    argv = [str(ROOT / "tools/run-pytest"), sys.executable, "-q", "--rootdir", str(directory), "test_it.py"]
     return subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
 
 

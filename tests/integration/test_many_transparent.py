@@ -56,8 +56,8 @@ def come(lab: Lab, directory: Path, pki: Pki, gtunnel: list[str], rounds: int) -
     """Let a crowd of one client's connections come through a gateway with few ports. Returns what the client says."""
     conf = directory / "gateway.conf"
     conf.write_text(CONF.format(directory=directory))
-    # The client's own ports are others: a connection of its own from a port that gtunnel uses towards the same server
-    # is taken for a loop (`LoopGuard`), which is not what is tried here.
+    # The client's own ports are others, so that the count is exact: until a server has answered, a connection from the
+    # port that gtunnel uses towards it is taken for a loop (`LoopGuard`).
     for host, (first, last) in (("gateway", PORTS), ("client", (50000, 60999))):
         narrow = f"echo {first} {last} > /proc/sys/net/ipv4/ip_local_port_range"
         assert lab.run(host, ["sh", "-c", narrow]).returncode == 0
