@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +31,10 @@ class Listing:
 
     text: str
     objects: tuple[Any, ...]
+
+    def named(self, kind: str) -> tuple[Mapping[str, Any], ...]:
+        """The objects of a kind: "chain", "rule", "set"."""
+        return tuple(one[kind] for one in self.objects if kind in one)
 
 
 def is_there() -> bool:

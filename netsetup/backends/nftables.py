@@ -6,7 +6,7 @@ from typing import Self
 
 from netsetup.backends import legacy, nft, nftables_rules
 from netsetup.backends.contract import Content, Image
-from netsetup.errors import FirewallError
+from netsetup.errors import CollisionError, FirewallError
 from netsetup.state import Chain
 
 
@@ -40,11 +40,17 @@ class NftablesBackend:
         return self._rendered[chains]
 
     def read(self) -> Image:
-        """Nothing where there is no nft: then nobody has made a table with it."""
+        """Nothing where there is no nft: then nobody has made a table with it. Raises CollisionError for a table of
+        others that has our name: it would be taken for ours, and replaced or removed."""
         if not nft.is_there():
             return {}
         listing = nft.listed(self._instance)
-        return {} if listing is None else {self._unit: _content(listing)}
+        if listing is None:
+            return {}
+        if not nftables_rules.is_ours(listing, self._instance):
+            what = f"the nft table inet {self._instance}"
+            raise CollisionError(what=what, owner="none of its chains is", instead="use another netName")
+        return {self._unit: _content(listing)}
 
     def write(self, unit: str, content: Content | None) -> None:
         """One transaction."""

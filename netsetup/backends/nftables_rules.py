@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from netsetup.backends.nft import Listing
 from netsetup.state import (
     Accept,
     Chain,
@@ -40,6 +41,7 @@ _BASES = {
 _SYN = "tcp flags & (fin|syn|rst|ack) == syn"
 _SHARED = "shared"
 _MAX_COMMENT = 100  # nft takes 128
+_OUR_CHAIN = re.compile(r"v[46]_(pre|divert|out|loop|take|npre|nout|[a-z]{2}[0-9]+[a-c]?)(_socket[0-9]+)?")
 
 
 def replacement(chains: tuple[Chain, ...], instance: str) -> str:
@@ -65,6 +67,17 @@ def definition(chains: tuple[Chain, ...], instance: str) -> str:
         lines.append("  }")
     lines += [*_base_chains(chains, instance), "}"]
     return "\n".join(lines) + "\n"
+
+
+def is_ours(listing: Listing, instance: str) -> bool:
+    """Whether a table that has the instance's name is the instance's, however damaged: a chain or a comment in it is.
+
+    So is an empty one, of which nobody can miss anything.
+    """
+    chains = [chain["name"] for chain in listing.named("chain")]
+    comments = [rule.get("comment", "") for rule in listing.named("rule")]
+    marked = any(map(_OUR_CHAIN.fullmatch, chains)) or any(one.startswith(f"{instance}:") for one in comments)
+    return marked or all("table" in one for one in listing.objects)
 
 
 def flat(text: str) -> tuple[str, ...]:

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 
+from netsetup import operations
 from netsetup.backends.contract import Content
 from netsetup.backends.nftables import NftablesBackend
-from netsetup.errors import FirewallError
+from netsetup.errors import CollisionError, FirewallError
 from tests.netsetup.backends.contract import LITTLE, BackendContract, world
 from tests.netsetup.world import World, inside
 
@@ -107,3 +110,52 @@ def test_legacy_rules_are_a_warning(world: World) -> None:
             assert backend.warnings() == ()
 
     inside(world.client, none)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "content",
+    [
+        "chain input { type filter hook input priority 0; tcp dport 22 accept; }",
+        "set hosts { type ipv4_addr; }",
+    ],
+)
+def test_a_table_of_others_with_our_name_is_neither_replaced_nor_removed(
+    world: World, tmp_path: Path, content: str
+) -> None:
+    file = tmp_path / "filter.nft"
+    file.write_text(f"table inet filter {{\n{content}\n}}\n")
+
+    def read() -> None:
+        with (
+            NftablesBackend("filter") as backend,
+            pytest.raises(CollisionError, match="the nft table inet filter is taken .* another netName"),
+        ):
+            backend.read()
+
+    def destroy() -> None:
+        with pytest.raises(CollisionError):
+            operations.destroy("filter", tmp_path)
+
+    world.run(world.gateway, f"nft -f {file}")
+    try:
+        before = world.snapshot()
+        inside(world.gateway, read)
+        inside(world.gateway, destroy)
+        assert world.snapshot() == before
+    finally:
+        world.run(world.gateway, "nft delete table inet filter")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("damage", ["nft flush table inet gtunnel", "nft add chain inet gtunnel mine"])
+def test_a_table_of_ours_is_ours_however_damaged(world: World, damage: str) -> None:
+    def work() -> None:
+        with NftablesBackend("gtunnel") as backend:
+            backend.write(UNIT, backend.render(LITTLE)[UNIT])
+            world.run(world.gateway, damage)
+            assert list(backend.read()) == [UNIT]
+            backend.write(UNIT, None)
+            assert backend.read() == {}
+
+    inside(world.gateway, work)
