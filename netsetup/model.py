@@ -44,7 +44,7 @@ class Capture:
     """Traffic to hand to the proxy. Ports are inclusive ranges; networks "192.0.2.0/24"; empty means any.
 
     `interfaces` and `from_networks` select among the traffic that comes in from outside; `local` adds the gateway's own
-    traffic (to `ports` and `to_networks`). Nothing to or from `exclude` is captured. `fail_closed`: while the proxy is
+    traffic (to `ports` and `to_networks`). Nothing to `exclude` is captured. `fail_closed`: while the proxy is
     down, captured traffic goes nowhere, instead of going on to where it was meant.
     """
 

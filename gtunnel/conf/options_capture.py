@@ -84,7 +84,7 @@ CAPTURE_EXCLUDE = Repeated(
     help="destinations that are left alone",
     since=SINCE,
     topic=Topic.TRANSPARENCY,
-    more="Such as `captureExclude = 192.0.2.0/24,2001:db8::/32`.",
+    more="Such as `captureExclude = 192.0.2.0/24,2001:db8::/32`. Clients in these networks are captured like others.",
 )
 CAPTURE_FAIL_CLOSED = Single(
     name="captureFailClosed",

@@ -142,9 +142,8 @@ class _Maker:
 
     def _excluded(self) -> list[Rule]:
         return [
-            Rule(match=match, verdict=Return(), service=self.service)
+            Rule(match=Match(destination=network), verdict=Return(), service=self.service)
             for network in self._networks(self.capture.exclude)
-            for match in (Match(destination=network), Match(source=network))
         ]
 
     def _levels(self) -> list[list[Match]]:

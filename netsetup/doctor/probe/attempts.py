@@ -109,9 +109,8 @@ def _objections(facts: Facts, flow: Flow, source: str, to: tuple[str, int]) -> I
         yield "captureFrom names clients: `--from` an address among them that no machine has now"
     if not _allowed(host, flow.capture.to_networks):
         yield "captureTo names servers: `--to` one of them"
-    for address in (source, host):
-        if flow.capture.exclude and _allowed(address, flow.capture.exclude):
-            yield f"captureExclude excepts {address}"
+    if flow.capture.exclude and _allowed(host, flow.capture.exclude):
+        yield f"captureExclude excepts {host}"
     if not any(first <= port <= last for first, last in flow.ports):
         yield f"port {port} of --to is not captured"
 
