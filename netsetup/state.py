@@ -69,7 +69,8 @@ class Match:
     loopback interface. `transparent_socket`: a local IP_TRANSPARENT socket is connected to, or listens on, just these
     addresses (listeners on a wildcard address do not count: they would take unrelated forwarded traffic).
     `local_destination`: an address of this machine. `invalid`: fits no connection that the kernel knows of
-    (conntrack's state INVALID), so address translation does not see it.
+    (conntrack's state INVALID), so address translation does not see it. `unknown`: the kernel has seen nothing of its
+    connection before (conntrack's state NEW), although it may be from the middle of one.
     """
 
     tcp: bool = True
@@ -85,6 +86,7 @@ class Match:
     connection_mark: Mark | None = None
     direction: Direction | None = None
     invalid: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)

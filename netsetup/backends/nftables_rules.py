@@ -165,6 +165,7 @@ def _match(match: Match, family: Family) -> Iterator[str]:
         yield f"ct direction {match.direction.value.lower()}"
     for holds, text in (
         (match.invalid, "ct state invalid"),
+        (match.unknown, "ct state new"),
         (match.local_destination, "fib daddr type local"),
         (match.transparent_socket, "socket transparent 1"),
     ):

@@ -62,6 +62,9 @@ class _Maker:
     def tproxy_outside(self) -> tuple[Taken, ...]:
         """New connections, and when failing closed also what belongs to one that was captured, or to none at all.
 
+        That includes what comes in the middle of a connection of which the kernel knows nothing: after a reboot, those
+        are the captured ones, and they would go on in the clear.
+
         Where the proxy still has a socket for a packet, it was recognised before. So what comes here later belongs to
         a connection whose proxy is gone; or it is the last of a handshake by SYN cookies, of which only the listener
         knows.
@@ -71,6 +74,7 @@ class _Maker:
             verdict = self._tproxy(self.marks.divert, pass_on=True)
             return (self._taken("tp", Table.MANGLE, ("pre", (new,)), verdict),)
         mark = Mark(self.marks.divert, self.marks.mask)
+        unknown = Match(outside=True, unknown=True)
         captured = Match(outside=True, connection_mark=mark, direction=Direction.ORIGINAL)
         stray = Match(outside=True, invalid=True)
         give = self._chain(
@@ -82,7 +86,7 @@ class _Maker:
                 *self._give(self.marks.divert),
             ),
         )
-        taken = self._taken("tp", Table.MANGLE, ("pre", (new, captured, stray)), Jump(give.name))
+        taken = self._taken("tp", Table.MANGLE, ("pre", (new, unknown, captured, stray)), Jump(give.name))
         return (replace(taken, chains=(*taken.chains, give)),)
 
     def tproxy_local(self) -> tuple[Taken, ...]:

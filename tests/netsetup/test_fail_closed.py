@@ -9,12 +9,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from pyroute2 import NFCTSocket
 
 from netsetup import api
 from netsetup.errors import ImpossibleError
 from netsetup.model import Backend, Capture, Interception, Listener, Method, Request
 from tests.netsetup.traffic import Stopping, proxy, say
-from tests.netsetup.world import ANY, CLIENT, SERVER, World
+from tests.netsetup.world import ANY, CLIENT, SERVER, World, inside
 
 pytestmark = pytest.mark.root
 
@@ -113,6 +114,34 @@ def test_what_was_captured_does_not_go_on_when_the_proxy_dies(
         # Retransmissions come after 0.2, 0.6 and 1.4 seconds.
         time.sleep(2)
         assert setup.leaks() == 0
+
+
+@FAMILIES
+@WAYS
+def test_what_was_captured_does_not_go_on_when_the_kernel_has_forgotten_it(
+    setup: Setup, backend: Backend, method: Method, family: int
+) -> None:
+    """As after a reboot: no proxy, no socket and no connection is left, but the client goes on."""
+    world = setup.world
+    request = setup.apply(backend, method)
+    running = proxy(world, request)
+    with running, Stopping(world.start(world.client, "talk", str(PORT), SERVER[family])) as conversation:
+        say(conversation)
+        setup.rule(world.client, "deaf", DEAF)
+        setup.watch(family)
+        running.stop()
+        inside(world.gateway, _forget)
+        assert conversation.stdin is not None
+        conversation.stdin.write("secret\n")
+        conversation.stdin.flush()
+        # Retransmissions come after 0.2, 0.6 and 1.4 seconds.
+        time.sleep(2)
+        assert setup.leaks() == 0
+
+
+def _forget() -> None:
+    with NFCTSocket() as connections:
+        connections.flush()
 
 
 @FAMILIES

@@ -78,6 +78,7 @@ def test_tproxy_sets_the_mark_and_ends_the_table(family: Family, host: str, to: 
             "meta l4proto tcp ct mark & 0xff == 0x1 ct direction reply",
         ),
         (Match(invalid=True), "meta l4proto tcp ct state invalid"),
+        (Match(unknown=True), "meta l4proto tcp ct state new"),
         (Match(local_destination=True), "meta l4proto tcp fib daddr type local"),
     ],
 )

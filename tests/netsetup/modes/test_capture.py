@@ -50,6 +50,7 @@ def test_failing_closed_what_was_captured_is_remembered_and_what_fits_no_connect
     (taken,) = _taken()
     assert taken.when == (
         Match(outside=True, syn=True),
+        Match(outside=True, unknown=True),
         Match(outside=True, connection_mark=DIVERT, direction=Direction.ORIGINAL),
         Match(outside=True, invalid=True),
     )
