@@ -130,7 +130,9 @@ def _status_of_nothing(arguments: argparse.Namespace, nothing: NothingWantedErro
 
 
 def _destroy(arguments: argparse.Namespace) -> int:
-    name = arguments.name or (_name_in(arguments.file) if arguments.file is not None else _DEFAULT_NAME)
+    name = arguments.name
+    if name is None:
+        name = _name_in(arguments.file) if arguments.file is not None else _DEFAULT_NAME
     return _tell(arguments, api.destroy(name, arguments.netns, dry_run=arguments.dry_run))
 
 

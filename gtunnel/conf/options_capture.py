@@ -99,7 +99,8 @@ CAPTURE_FAIL_CLOSED = Single(
     more=(
         "With yes, what `gtunnel netsetup apply` captures is refused or dropped as long as nobody listens, and a "
         "connection that was captured never goes on past gtunnel, whatever becomes of it; nor does what fits no "
-        "connection. That takes connection tracking. With no, new connections go on to where they were meant, without "
+        "connection. That takes connection tracking: where it was not in use before `apply`, connections to captured "
+        "ports that exist then end. With no, new connections go on to where they were meant, without "
         "gtunnel, as if nothing were set up: that works for traffic from outside with `captureMethod = tproxy` and "
         "nftables, and is refused elsewhere. Before `apply`, and after `destroy`, nothing is captured either way."
     ),

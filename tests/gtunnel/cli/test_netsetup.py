@@ -186,6 +186,9 @@ def test_the_whole_life_of_a_set_up(capsys: Capture, tmp_path: Path, namespace: 
     assert netsetup("status", file).status == IN_SYNC
     assert netsetup("apply", file).status == 0
     assert netsetup("destroy", "--dry-run").status == 0
+    empty = netsetup("destroy", "--name", "")  # as of a script's variable that is not set
+    assert empty.status == FAILED
+    assert "instance: '' is not 1 to 15" in empty.err
     assert netsetup("status", file).status == IN_SYNC
     assert netsetup("destroy").status == 0
     assert netsetup("status", file).status == DRIFT

@@ -129,7 +129,7 @@ def test_a_table_of_others_with_our_name_is_neither_replaced_nor_removed(
     def read() -> None:
         with (
             NftablesBackend("filter") as backend,
-            pytest.raises(CollisionError, match="the nft table inet filter is taken .* another netName"),
+            pytest.raises(CollisionError, match=r"the nft table inet filter is taken .* another netName"),
         ):
             backend.read()
 
