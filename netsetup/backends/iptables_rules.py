@@ -143,7 +143,7 @@ def _match(match: Match, family: Family) -> RuleDict:
 def _conntrack(match: Match) -> dict[str, str]:
     wanted = {"ctdir": match.direction.value} if match.direction is not None else {}
     states = [state for state, holds in (("INVALID", match.invalid), ("NEW", match.unknown)) if holds]
-    return wanted | {"ctstate": state for state in states}
+    return wanted | ({"ctstate": ",".join(states)} if states else {})
 
 
 def _network(text: str | None, family: Family) -> str | None:
