@@ -18,7 +18,7 @@ DEBIAN_TESTS ?= tests/test_builds.py tests/test_install.py tests/gtunnel/tls tes
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check manual matrix pytest pytest-debian venv venv-debian install install-debian uninstall clean packages \
-	packages-test packages-debian
+	packages-test packages-debian vagrant-test vagrant-quick
 
 help:
 	@echo 'make demo    install gtunnel into $(VENV) and show what it does (as root: the gateway, too)'
@@ -31,6 +31,7 @@ help:
 	@echo 'make venv    install gtunnel for development into $(VENV)'
 	@echo 'make venv-debian    $(DEBIAN_VENV)/bin/gtunnel, which runs on the packages of the distribution alone'
 	@echo 'make install, install-debian, uninstall    for a machine that is to run it: docs/install.md; as root'
+	@echo 'make vagrant-test    the gateway on real kernels, in virtual machines (as root; docs/vagrant.md); vagrant-quick: a part'
 	@echo 'make clean   remove what these made'
 
 demo: packages $(VENV)/.installed
@@ -44,6 +45,7 @@ test: packages-test
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy vagrant/*.py
 	$(BIN)/lint-imports
 	$(BIN)/python tests/check_layout.py
 
@@ -79,6 +81,12 @@ install-debian: packages-debian
 uninstall:
 	@tools/install --remove $(INSTALL)
 
+vagrant-test:
+	@vagrant/test
+
+vagrant-quick:
+	@vagrant/test --quick
+
 # Root gets what is missing from Debian; others are told.
 packages:
 	@tools/install-packages run
@@ -99,5 +107,5 @@ $(VENV)/.installed-test: pyproject.toml tools/make-venv
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf '$(VENV)' '$(DEBIAN_VENV)' build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf '$(VENV)' '$(DEBIAN_VENV)' build dist .testbed *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find gtunnel netsetup tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -73,18 +73,24 @@ def test_programs_can_be_told_who_the_client_is(installed: Installed) -> None:
 
 def test_the_units_are_what_systemd_takes(installed: Installed) -> None:
     units = installed.root / UNITS
-    for name in ("gtunnel.service", "gtunnel@.service"):
-        text = (units / name).read_text()
-        assert f"ExecStart={installed.prefix}/bin/gtunnel run --foreground /etc/gtunnel/" in text
-        assert "@BIN@" not in text
-    # Of templates it wants an instance.
-    shutil.copy(units / "gtunnel@.service", units / "gtunnel@mail.service")
-    for name in ("gtunnel.service", "gtunnel@mail.service"):
+    commands = {"gtunnel": "run --foreground", "gtunnel-netsetup": "netsetup apply"}
+    for name, command in commands.items():
+        one, each = ((units / f"{name}{at}.service").read_text() for at in ("", "@"))
+        assert f"ExecStart={installed.prefix}/bin/gtunnel {command} /etc/gtunnel/gtunnel.conf\n" in one
+        assert f"ExecStart={installed.prefix}/bin/gtunnel {command} /etc/gtunnel/%i.conf\n" in each
+        assert "@BIN@" not in one + each
+        # What they may do is the same.
+        assert one[one.index("# ", one.index("ExecReload")) :] == each[each.index("# ", each.index("ExecReload")) :]
+        # Of templates systemd wants an instance.
+        shutil.copy(units / f"{name}@.service", units / f"{name}@mail.service")
+    names = [f"{name}{at}.service" for name in commands for at in ("", "@mail")]
+    for name in names:
         done = subprocess.run(
             [needs.program("systemd-analyze"), "verify", "--man=no", units / name], check=False, **CAPTURED
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    (units / "gtunnel@mail.service").unlink()
+    for name in commands:
+        (units / f"{name}@mail.service").unlink()
 
 
 def test_the_user_and_the_directories_are_made(installed: Installed) -> None:

@@ -82,13 +82,28 @@ def ask(end: socket.socket) -> list[dict[str, Any]]:
         end.settimeout(None)
 
 
-def ping(end: socket.socket) -> bool:
-    """Whether the other side answers within `ANSWER_SECONDS`."""
-    deadline = monotonic() + ANSWER_SECONDS
+def ping(*ends: socket.socket, seconds: float | None = None) -> list[bool]:
+    """Whether each of the other sides answers, within `seconds` for all together (None: `ANSWER_SECONDS`).
+
+    All are asked at once: one that hangs costs the others nothing of their time.
+    """
+    deadline = monotonic() + (ANSWER_SECONDS if seconds is None else seconds)
+    asked = [_poke(end) for end in ends]
+    return [there and _answered(end, deadline) for end, there in zip(ends, asked, strict=True)]
+
+
+def _poke(end: socket.socket) -> bool:
     try:
         discard(end)
-        if not say(end, Word.PING):
-            return False
+        return say(end, Word.PING)
+    except OSError:
+        return False
+    finally:
+        end.settimeout(None)
+
+
+def _answered(end: socket.socket, deadline: float) -> bool:
+    try:
         while True:
             end.settimeout(max(0.001, deadline - monotonic()))
             data, descriptors, _, _ = socket.recv_fds(end, 1, 1)

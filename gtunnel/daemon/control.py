@@ -125,6 +125,7 @@ class Control:
         """Let whom we become use it. Raises `ControlError`."""
         group = group if self._group is None else -1
         if (user, group) == (-1, -1):
+            # Under a sandbox even a chown that changes nothing may be forbidden (@chown in systemd's sets of calls).
             return
         try:
             # The directory may be another user's: what is there now need not be what we made.

@@ -184,8 +184,7 @@ class Crew:
         for member in leaving:
             member.draining = True
             channel.say(member.end, Word.DRAIN)
-        for member in leaving:
-            channel.ping(member.end)
+        channel.ping(*(member.end for member in leaving))
 
     def reopen(self) -> None:
         """Let all reopen their logs."""
@@ -197,9 +196,11 @@ class Crew:
         found = [line for member in self.members for line in channel.ask(member.end)]
         return sorted(found, key=lambda line: float(line["started"]))
 
-    def unresponsive(self) -> list[Member]:
-        """Who should serve, and does not answer."""
-        return [member for member in self.members if not member.draining and not channel.ping(member.end)]
+    def unresponsive(self, seconds: float) -> list[Member]:
+        """Who should serve, and does not answer in this time."""
+        serving = [member for member in self.members if not member.draining]
+        answers = channel.ping(*(member.end for member in serving), seconds=seconds)
+        return [member for member, there in zip(serving, answers, strict=True) if not there]
 
     def reap(self) -> list[tuple[Member, int]]:
         """Bury who has died: the member and its wait status."""

@@ -34,6 +34,12 @@ class Notifier:
         """When a sign of life is due (monotonic seconds); None if nobody waits for one."""
         return None if self._interval is None else self._last + self._interval
 
+    @property
+    def patience(self) -> float:
+        """How long those who are asked for a sign of life of theirs have for it, in seconds: then there is as much time
+        left until ours is late. On a slow machine under load, a worker that lives may need many seconds."""
+        return 0.0 if self._interval is None else self._interval / 2
+
     def ready(self, status: str) -> None:
         """Serving, or serving again. `MAINPID`: who was started may have gone to the background."""
         self._tell(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={status}")

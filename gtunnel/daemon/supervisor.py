@@ -144,7 +144,7 @@ class Supervisor:
         due = self._outside.notifier.watchdog
         if due is None or monotonic() < due:
             return
-        for member in self._crew.unresponsive():
+        for member in self._crew.unresponsive(self._outside.notifier.patience):
             self._log.write(Level.ERR, f"Worker {member.pid} does not answer: killed")
             member.kill()
         self._outside.notifier.alive()

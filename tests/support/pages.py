@@ -15,6 +15,8 @@ def block(page: str, title: str, places: dict[str, object]) -> str:
     text = str(found[title])
     for place in places:
         assert place in text, f"{page}: {place!r} is not in the block {title!r}"
+    if not places:
+        return text
     # At once: what was put in is not looked at again.
     pattern = "|".join(map(re.escape, places))
     return re.sub(pattern, lambda match: str(places[match[0]]), text)

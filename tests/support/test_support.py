@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import stat
+import subprocess
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 from tests.support import peers, servers, tls
 from tests.support.certificates import Pki
 from tests.support.daemon import Daemon
+from tests.support.machine import Machine, remove_group
 from tests.support.servers import Seen, Server
 from tests.support.tunnels import ROOT, Tunnels
 
@@ -232,3 +234,46 @@ def test_a_program_runs_on_a_host_of_the_lab(in_lab: DaemonFactory) -> None:
     assert probe.wait() == 0, probe.output
     assert json.loads(serving.wait_for("digest"))["peer"][0] == "2001:db8:1::2"
     assert os.getpid() != serving.pid
+
+
+BOOT = """
+import sys, time
+from pathlib import Path
+from tests.support.machine import Machine
+machine = Machine(Path(sys.argv[1]))
+print(machine.path("/").parts[2], machine.group, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.root
+def test_a_booted_machine_is_apart_and_leaves_nothing(tmp_path: Path) -> None:
+    with Machine(tmp_path) as machine:
+        assert machine.run("ps", "-o", "comm=", "1").stdout.strip() == "systemd"
+        machine.write("/etc/gtunnel-was-here", "")
+        machine.write("/tmp/gtunnel-was-here", "")
+        machine.run("rm", "/etc/debian_version")
+        assert machine.run("sh", "-c", "echo 1 >/proc/sys/kernel/sysrq", check=False).returncode != 0
+        assert machine.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward").returncode == 0
+        assert machine.run("ls", "/sys/class/net").stdout == "lo\n"
+    assert not Path("/etc/gtunnel-was-here").exists()
+    assert not Path("/tmp/gtunnel-was-here").exists()
+    assert Path("/etc/debian_version").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["machine", "console"]
+    assert list((tmp_path / "machine").iterdir()) == []
+
+
+@pytest.mark.root
+def test_a_booted_machine_ends_with_who_booted_it(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", BOOT, tmp_path], stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ}
+    )
+    with process:
+        assert process.stdout is not None
+        first, group = process.stdout.readline().split()
+        process.kill()
+    deadline = time.monotonic() + 15
+    while Path(f"/proc/{first}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{first}").exists()
+    remove_group(tmp_path / "machine", group)

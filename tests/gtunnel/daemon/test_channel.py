@@ -143,3 +143,26 @@ def test_an_answer_without_anything_is_no_answer(ends: Ends) -> None:
     thread.start()
     assert channel.ask(ends[0]) == []
     thread.join()
+
+
+def test_all_are_asked_at_once_and_who_hangs_costs_the_others_nothing(ends: Ends) -> None:
+    there, hung, gone = ends, channel.pair(), channel.pair()
+    gone[1].close()
+
+    def work() -> None:
+        assert channel.hear(there[1]) is Word.PING
+        channel.say(there[1], Word.READY)
+        channel.say(there[1], Word.PONG)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    # Its answer is there when the time that the first one has used up is over.
+    assert channel.ping(hung[0], there[0], gone[0], seconds=0.5) == [False, True, False]
+    thread.join()
+    assert there[0].gettimeout() is None
+    # What comes too late is no answer to the next question.
+    assert channel.hear(hung[1]) is Word.PING
+    channel.say(hung[1], Word.PONG)
+    assert channel.ping(hung[0], seconds=0.05) == [False]
+    for end in (*hung, gone[0]):
+        end.close()

@@ -112,6 +112,13 @@ def test_only_the_owner_may(control: Control) -> None:
         assert control.path.stat().st_uid == 1
 
 
+def test_who_stays_the_same_user_touches_no_file(control: Control) -> None:
+    control.path.unlink()
+    control.give_to(-1, -1)
+    with pytest.raises(ControlError, match="No such file"):
+        control.give_to(os.geteuid(), -1)
+
+
 @pytest.fixture
 def signalled() -> Iterator[list[int]]:
     """The signals SIGIO that came. Any thread may get them here, so they cannot be waited for."""
