@@ -57,13 +57,13 @@ manual:
 	@$(PYTHON) tools/make-manual
 
 pytest: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(TESTS)
+	@tools/run-pytest $(BIN)/python $(TESTS)
 
 # Where those packages cannot be had, the script says so, and there is nothing to test.
 pytest-debian: packages-test packages-debian
 	@if tools/make-venv-debian '$(DEBIAN_PYTHON)' '$(DEBIAN_VENV)' test; then \
 		echo 'Tests with the packages of the distribution:'; \
-		GTUNNEL_BUILD=debian '$(DEBIAN_VENV)/bin/python' -m pytest $(DEBIAN_TESTS); \
+		GTUNNEL_BUILD=debian tools/run-pytest '$(DEBIAN_VENV)/bin/python' $(DEBIAN_TESTS); \
 	elif [ $$? -eq 3 ]; then echo 'The tests with the packages of the distribution are left out.'; \
 	else exit 1; fi
 

@@ -141,3 +141,52 @@ def test_an_environment_on_the_distribution_s_packages_runs_this_source(
         [venv / "bin" / "gtunnel", "--version"], capture_output=True, text=True, check=False, env={"PYTHONPATH": ROOT}
     )
     assert version.stdout.startswith("gtunnel ")
+
+
+FLAKY = """
+from pathlib import Path
+
+def test_sometimes():
+    seen = Path("seen")
+    again = seen.exists()
+    seen.touch()
+    assert again
+
+def test_always(): pass
+"""
+
+
+def run_pytest(directory: Path, tests: str) -> "subprocess.CompletedProcess[str]":
+    """The script that `make pytest` runs, on tests of its own."""
+    (directory / "test_it.py").write_text(tests)
+    argv = [str(ROOT / "tools/run-pytest"), sys.executable, "-q", "--rootdir", str(directory), "test_it.py"]
+    return subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
+
+
+def test_what_fails_once_is_tried_again_and_named(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, FLAKY)
+    assert done.returncode == 0, done.stdout
+    assert "1 failed, 1 passed" in done.stdout
+    assert "1 passed" in done.stdout.rpartition("The second try")[2]
+    assert done.stdout.endswith("passed at the second try:\n    test_it.py::test_sometimes\n")
+
+
+@pytest.mark.parametrize(
+    ("tests", "summary"),
+    [
+        ("def test_no(): assert False", "1 failed in"),
+        ("import nowhere", "1 error in"),
+        ("import pytest\n@pytest.mark.parametrize('n', range(20))\ndef test_no(n): assert False", "20 failed in"),
+    ],
+)
+def test_what_fails_twice_or_cannot_be_run_or_is_too_much_fails(tmp_path: Path, tests: str, summary: str) -> None:
+    done = run_pytest(tmp_path, tests)
+    assert done.returncode != 0
+    assert summary in done.stdout
+    assert "passed at the second try" not in done.stdout
+
+
+def test_success_needs_no_second_try(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, "def test_yes(): pass")
+    assert done.returncode == 0
+    assert "second try" not in done.stdout

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from gtunnel.cli import labdemo
 from netsetup.lab import (
     CLIENT,
     DEFAULT_NAME,
@@ -36,6 +37,9 @@ example:
   gtunnel lab run gateway gtunnel gateway.conf
   gtunnel lab run client curl http://198.51.100.2/
   gtunnel lab down
+
+or, without anything to prepare:
+  gtunnel lab demo both
 """
 
 RUN_EXAMPLE = """\
@@ -56,7 +60,7 @@ PICTURE = f"""\
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `lab` and its four commands."""
+    """Add `lab` and its five commands."""
     parser = subparsers.add_parser(
         "lab",
         help="client, gateway and server in network namespaces, to try things on",
@@ -88,6 +92,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description='Remove the lab and end what "run" started in it. Nothing there: nothing changes.',
     )
     down.set_defaults(func=_told(_down))
+
+    labdemo.add_parser(commands)
 
     for command in (up, status, run, down):
         command.add_argument("--name", default=DEFAULT_NAME, help="the lab's name (default: %(default)s)")

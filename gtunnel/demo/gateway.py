@@ -46,9 +46,9 @@ ADDRESSES = "%{local_ip} %{local_port}"
 
 def obstacle() -> str | None:
     """Why this cannot be shown here, as a sentence; None if it can."""
-    if importlib.util.find_spec("iptc") is None:
-        return "python-iptables is not installed: pip install 'gtunnel[iptables]' (needs gcc, python3-dev, iptables)"
-    missing = [program for program in ("ip", "iptables", "curl") if find_program(program) is None]
+    # netsetup takes what works: nftables, or iptables by python-iptables.
+    rules = "nft" if find_program("nft") or importlib.util.find_spec("iptc") is None else "iptables"
+    missing = [program for program in ("ip", rules, "curl") if find_program(program) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
     return None
@@ -71,9 +71,9 @@ def show(say: Say, directory: Path, lab: Lab) -> None:
         say("")
         say("   The gateway is set up and gtunnel started:")
         say("")
-        with _undone_if_left(on_gateway):
+        with undone_if_left(on_gateway):
             say("     gateway$ gtunnel netsetup apply gateway.conf")
-            _say_all(say, _summary(finish("netsetup apply", [*GTUNNEL, "netsetup", "apply", str(file)], on_gateway)))
+            say_all(say, summary(finish("netsetup apply", [*GTUNNEL, "netsetup", "apply", str(file)], on_gateway)))
             say("     gateway$ gtunnel gateway.conf")
             with Running(
                 "gtunnel", [*GTUNNEL, str(file)], directory / "gateway.log", partial(lab.popen, GATEWAY.name)
@@ -84,17 +84,17 @@ def show(say: Say, directory: Path, lab: Lab) -> None:
                     say(f"   {family}:  client$ curl http://{host}/")
                     say("")
                     told, sight = _fetch(lab, host, gtunnel)
-                    _say_all(say, _picture(told, f"{host}:{PORT}", sight))
+                    say_all(say, _picture(told, f"{host}:{PORT}", sight))
                     _judge(sight, address, gtunnel)
             say("")
             say("   And undone again:")
             say("")
             say("     gateway$ gtunnel netsetup destroy")
-            _say_all(say, _summary(finish("netsetup destroy", [*GTUNNEL, "netsetup", "destroy"], on_gateway)))
+            say_all(say, summary(finish("netsetup destroy", [*GTUNNEL, "netsetup", "destroy"], on_gateway)))
 
 
 @contextmanager
-def _undone_if_left(run: Callable[..., "subprocess.CompletedProcess[str]"]) -> Iterator[None]:
+def undone_if_left(run: Callable[..., "subprocess.CompletedProcess[str]"]) -> Iterator[None]:
     """Let netsetup undo what it applied, also when something comes in between: its record is outside of the lab."""
     try:
         yield
@@ -105,12 +105,13 @@ def _undone_if_left(run: Callable[..., "subprocess.CompletedProcess[str]"]) -> I
         raise
 
 
-def _summary(output: str) -> list[str]:
+def summary(output: str) -> list[str]:
     """What netsetup says, without the rules and routes one by one: they are for somebody who asks for them."""
     return [line for line in output.splitlines() if not line.startswith(("+ ", "- "))]
 
 
-def _say_all(say: Say, lines: Sequence[str]) -> None:
+def say_all(say: Say, lines: Sequence[str]) -> None:
+    """Say lines, indented as commands' output is."""
     for line in lines:
         say(f"     {line}".rstrip())
 

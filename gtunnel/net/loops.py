@@ -21,7 +21,8 @@ class LoopGuard:
     of which the kernel allocates what is used).
 
     Two connections with the same local port and different peers share an entry, and the later one wins; a loop is then
-    missed once and met at its next turn.
+    missed once and met at its next turn. A note is kept until the target has said something: a client of
+    `transparent = both` may come from the very port that we have chosen in its name.
     """
 
     def __init__(self) -> None:

@@ -325,7 +325,7 @@ class Connection:
             return endings.ORDERLY
         if sides.said_farewell:
             return endings.ORDERLY
-        self.relay = sides.relay()
+        self.relay = sides.relay(self.service)
         try:
             ended = self.relay.run(self._workplace.scratch, self._wakeup, timeouts)
         except TlsStreamError as error:

@@ -10,6 +10,7 @@ closed for TIMEOUTclose. Any failure ends both flows; who learns of it, and how,
 """
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,15 +25,16 @@ MAX_SALVAGED_BUFFERS: Final = 64
 
 
 class Flow:
-    """One direction. `count` is the bytes that the sink took."""
+    """One direction. `count` is the bytes that the sink took; `on_first` is called once, when the source has spoken."""
 
-    __slots__ = ("count", "ended", "finished", "held", "sink", "source")
+    __slots__ = ("count", "ended", "finished", "held", "on_first", "sink", "source")
 
     def __init__(self, source: Leg, sink: Leg) -> None:
         self.source = source
         self.sink = sink
         self.count = 0
         self.held = b""
+        self.on_first: Callable[[], None] | None = None
         self.ended = False  # the source has ended
         self.finished = False  # the sink was told
 
@@ -50,6 +52,9 @@ class Flow:
         if not self.ended and self.source.readable:
             received = self.source.receive(scratch)
             if received:
+                if self.on_first is not None:
+                    called, self.on_first = self.on_first, None
+                    called()
                 taken = sink.send(scratch[:received])
                 self.count += taken
                 if taken < received:

@@ -142,13 +142,18 @@ class Sides:
             raise TypeError("a protocol talks to a target that is not connected")
         return leg
 
-    def relay(self) -> Relay:
+    def relay(self, service: Service) -> Relay:
         """Both legs joined, with what has been said beyond the negotiation on its way already."""
         if self.near is None or self.far is None:
             raise RuntimeError("a protocol ended without a target")
         relay = Relay.between(self.near, self.far)
         relay.forth.held = self.unread(Side.CLIENT)
         relay.back.held = self.unread(Side.TARGET)
+        # Who answers is no listener of ours that is about to refuse a loop. From here on a client may come from the
+        # port that we use towards the same server: with `transparent = both` from its own address.
+        relay.back.on_first = partial(self._forget, service)
+        if relay.back.held:
+            self._forget(service)
         return relay
 
     def close(self, service: Service, relay: Relay | None, *, reset: bool) -> None:

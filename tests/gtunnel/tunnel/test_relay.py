@@ -163,3 +163,13 @@ def test_any_mixture_of_chunks_and_room_arrives(
     assert run(one, other, Timeouts(busy=1, close=5, connect=1, idle=5), room_comes=True)[0]
     assert bytes(other.taken) == b"".join(part for part in forth if part)
     assert bytes(one.taken) == b"".join(part for part in back if part)
+
+
+def test_who_wants_to_know_hears_of_the_first_bytes_only_once() -> None:
+    one, other = ScriptedLeg([None, b"a", b"b"]), ScriptedLeg([])
+    relay, heard = Relay.between(one, other), []
+    relay.forth.on_first = lambda: heard.append(bytes(other.taken))
+    for _ in range(3):
+        relay.forth.pump(memoryview(bytearray(10)))
+    assert heard == [b""]
+    assert bytes(other.taken) == b"ab"

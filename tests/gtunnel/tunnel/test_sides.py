@@ -1,5 +1,6 @@
 """Both sides of a connection: where the far one goes, and that nothing that was opened stays open."""
 
+import select
 import socket
 from collections.abc import Callable, Iterator
 
@@ -43,11 +44,11 @@ def both() -> Iterator[Both]:
     both.wakeup.close()
 
 
-def compiled(target: object) -> Service:
+def compiled(target: object, loops: LoopGuard | None = None) -> Service:
     """A service that connects there; None: to where its clients are going."""
     way = "transparent = destination" if target is None else f"connect = {target}"
     text = f"client = yes\naccept = 1\n{way}\n"
-    return compile_service(service(text), None, LoopGuard(), ListLog())
+    return compile_service(service(text), None, loops or LoopGuard(), ListLog())
 
 
 def test_a_target_is_where_the_service_says_or_the_protocol_or_the_client_meant(
@@ -88,8 +89,31 @@ def test_what_is_said_beyond_the_negotiation_is_for_the_relay(both: Both, server
     sides.send(served.settings, Send(Side.CLIENT, b"hello"), log)
     assert both.client.recv(10) == b"hello"
     sides.connect(served, Connect(), None, log)
-    relay = sides.relay()
+    relay = sides.relay(served)
     assert (relay.forth.held, relay.back.held) == (b" and more", b"")
+    sides.close(served, relay, reset=True)
+
+
+def test_a_connection_is_no_loop_once_its_target_has_spoken(both: Both, server: Callable[..., Server]) -> None:
+    """From then on a client may come from the port that we use in its name."""
+    loops, sides = LoopGuard(), both.sides
+    served = compiled(None, loops)
+    host, _, port = server(servers.echo).endpoint.rpartition(":")
+    target = SocketAddress(host, int(port))
+    sides.begin(served, both.log)
+    sides.scene.destination = OriginalDestination(target)
+    sides.connect(served, Connect(), None, both.log)
+    assert sides.dialled is not None
+    assert sides.dialled.local is not None
+    scratch = memoryview(bytearray(100))
+    relay = sides.relay(served)
+    relay.forth.pump(scratch)
+    assert loops.made(sides.dialled.local, target)
+    both.client.sendall(b"x")
+    sides.dialled.leg.sock.sendall(b"x")
+    select.select([sides.dialled.leg.sock], [], [], 10)
+    relay.back.pump(scratch)
+    assert not loops.made(sides.dialled.local, target)
     sides.close(served, relay, reset=True)
 
 
@@ -97,7 +121,7 @@ def test_a_protocol_without_a_target_is_a_bug(both: Both) -> None:
     served = compiled("127.0.0.1:9")
     both.sides.begin(served, both.log)
     with pytest.raises(RuntimeError):
-        both.sides.relay()
+        both.sides.relay(served)
     with pytest.raises(TypeError):
         both.sides.send(served.settings, Send(Side.TARGET, b"x"), both.log)
     both.sides.close(served, None, reset=False)
