@@ -58,7 +58,10 @@ class Request:
 class TlsEngine:
     """One TLS connection without a socket. Not safe for two greenlets at once; a connection has only one."""
 
-    __slots__ = ("_connection", "_context", "_eof", "_function", "_lenient", "_records", "_server", "_verdicts", "ended", "first")
+    __slots__ = (
+        *("_connection", "_context", "_eof", "_function", "_lenient", "_records", "_server", "_verdicts"),
+        *("ended", "first"),
+    )
 
     def __init__(self, context: SSL.Context, request: Request | None) -> None:
         """Start a connection of `context`: a client's, with what it asks for, or without that a server's.
