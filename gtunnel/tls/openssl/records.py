@@ -50,7 +50,10 @@ class Records:
         return count if count > 0 else self._nothing(count)
 
     def write(self, plaintext: memoryview) -> int:
-        """Encrypt (SSL_write): how much was taken, a record at most; 0 where something has to be fed first. Raises `SSL.Error`."""
+        """Encrypt (SSL_write): how much was taken, a record at most; 0 where something has to be fed first.
+
+        Raises `SSL.Error`.
+        """
         count: int = _write(self._ssl, _memory(plaintext), len(plaintext))
         return count if count > 0 else self._nothing(count)
 
