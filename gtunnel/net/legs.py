@@ -225,7 +225,8 @@ class TlsLeg:
         """See `Leg`. Also raises `TlsTruncatedError`, once all that had come was read."""
         if self._failure is not None:
             raise self._failure
-        count = self._decrypt(buffer)
+        # What was drained stays so until something is fed.
+        count = self._decrypt(buffer) if self._more else 0
         if not count and not self._engine.ended and self._fill() is not None:
             count = self._decrypt(buffer)
         # Once only: a peer may send records without data (key updates) as fast as we read them. While the socket has

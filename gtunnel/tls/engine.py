@@ -19,12 +19,11 @@ from gtunnel.tls import algorithms
 from gtunnel.tls.errors import HandshakeError, RenegotiationError, TlsStreamError, TlsTruncatedError, protocol_reason
 from gtunnel.tls.ocsp.inquiry import Evidence
 from gtunnel.tls.openssl import binding, sessions
+from gtunnel.tls.openssl.records import Records
 from gtunnel.tls.openssl.verify import OK, verify_result
 from gtunnel.tls.verification import Verdicts, issuer_text, subject_text
 from gtunnel.wire.steps import TlsFacts
 
-# What one bio_read takes at most: four full records with their overhead, the size that relays move at a time.
-OUTPUT_CHUNK: Final = 4 * (16384 + 256)
 # More than any protocol's first word.
 FIRST_BYTES: Final = 32
 # TLSEXT_MAXLEN_host_name (tls1.h): RFC 1035's limit.
@@ -59,7 +58,10 @@ class Request:
 class TlsEngine:
     """One TLS connection without a socket. Not safe for two greenlets at once; a connection has only one."""
 
-    __slots__ = ("_connection", "_context", "_eof", "_function", "_lenient", "_server", "_verdicts", "ended", "first")
+    __slots__ = (
+        *("_connection", "_context", "_eof", "_function", "_lenient", "_records", "_server", "_verdicts"),
+        *("ended", "first"),
+    )
 
     def __init__(self, context: SSL.Context, request: Request | None) -> None:
         """Start a connection of `context`: a client's, with what it asks for, or without that a server's.
@@ -82,6 +84,7 @@ class TlsEngine:
         else:
             connection.set_accept_state()
         self._connection = connection
+        self._records = Records(connection)
         self._server = request is None
         self._function = "SSL_accept" if self._server else "SSL_connect"
         self._eof = False
@@ -95,7 +98,7 @@ class TlsEngine:
         if len(ciphertext):  # a BIO takes nothing for a failure
             if not self.first:
                 self.first = bytes(ciphertext[:FIRST_BYTES])
-            self._connection.bio_write(ciphertext)
+            self._records.feed(ciphertext)
 
     def feed_eof(self) -> None:
         """Say that the TCP stream has ended: nothing more will be fed."""
@@ -128,20 +131,17 @@ class TlsEngine:
         if self.ended:
             return 0
         try:
-            return self._allowed(self._connection.recv_into(buffer))
-        except SSL.WantReadError as want:
-            if self._eof and not self._lenient:
-                raise TlsTruncatedError(function="SSL_read") from want
-            self.ended = self._eof
-            return self._allowed(0)
+            count = self._records.read(buffer)
         except SSL.ZeroReturnError:
             self.ended = True
             return 0
         except SSL.Error as error:
             raise TlsStreamError(function="SSL_read", reason=protocol_reason(error)) from error
-
-    def _allowed(self, count: int) -> int:
-        """What was read, unless the peer has meanwhile renegotiated as it must not."""
+        if not count and self._eof:
+            if not self._lenient:
+                raise TlsTruncatedError(function="SSL_read")
+            self.ended = True
+        # The peer may meanwhile have renegotiated as it must not.
         refusal = self._verdicts.renegotiation.refusal
         if refusal is not None:
             raise RenegotiationError(reason=refusal)
@@ -150,18 +150,13 @@ class TlsEngine:
     def write(self, plaintext: memoryview) -> int:
         """Encrypt; returns how much was taken. 0 means that input is needed first. Raises `TlsStreamError`."""
         try:
-            return self._connection.send(plaintext)
-        except (SSL.WantReadError, SSL.WantWriteError):
-            return 0
+            return self._records.write(plaintext)
         except SSL.Error as error:
             raise TlsStreamError(function="SSL_write", reason=protocol_reason(error)) from error
 
     def take_output(self) -> bytes:
-        """Ciphertext to send, at most `OUTPUT_CHUNK` bytes; empty when there is none."""
-        try:
-            return self._connection.bio_read(OUTPUT_CHUNK)
-        except SSL.WantReadError:
-            return b""
+        """Ciphertext to send, at most `records.OUTPUT_BYTES` bytes; empty when there is none."""
+        return self._records.output()
 
     def close(self) -> None:
         """Send close_notify (it is then in the output). The peer may go on sending. Raises `TlsStreamError`."""

@@ -1,0 +1,69 @@
+"""Bytes into and out of a connection on memory BIOs, called for every message: the hot path of TLS.
+
+pyOpenSSL's own methods allocate a buffer of the caller's size for each read and copy out of it, and raise an exception
+whenever there is nothing now, which is how every burst of data ends. Here OpenSSL reads into and writes out of the
+caller's memory, and "nothing now" is a number. Everything else that OpenSSL has to say is told by pyOpenSSL's
+exceptions, which look at the error queue and at what callbacks have raised.
+"""
+
+from typing import Any, Final
+
+from OpenSSL import SSL
+from OpenSSL._util import ffi, lib
+
+OUTPUT_BYTES: Final = 4 * (16384 + 256)
+"""What one `output` gives at most: four full records with their overhead, the size that relays move at a time."""
+
+# ssl.h. What SSL_get_error says where nothing is wrong; the numbers are part of OpenSSL's interface.
+_WANT_READ: Final = lib.SSL_ERROR_WANT_READ
+_WANT_WRITE: Final = lib.SSL_ERROR_WANT_WRITE
+
+_read, _write, _error = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
+_bio_read, _bio_write = lib.BIO_read, lib.BIO_write
+_memory, _bytes = ffi.from_buffer, ffi.buffer
+# One for the process: it is filled and copied out of in one call.
+_output: Any = ffi.new("char[]", OUTPUT_BYTES)
+
+
+class Records:
+    """The bytes of one connection, which has to have no socket and to live as long as this."""
+
+    __slots__ = ("_connection", "_from_ssl", "_into_ssl", "_ssl")
+
+    def __init__(self, connection: SSL.Connection) -> None:
+        self._connection = connection
+        self._ssl = connection._ssl
+        self._into_ssl = connection._into_ssl
+        self._from_ssl = connection._from_ssl
+
+    def feed(self, ciphertext: memoryview | bytes) -> None:
+        """Put received bytes in, at least one. A memory BIO takes all of them. Raises `SSL.Error`."""
+        if _bio_write(self._into_ssl, _memory(ciphertext), len(ciphertext)) != len(ciphertext):
+            raise SSL.Error([("BIO routines", "BIO_write", "malloc failure")])
+
+    def read(self, buffer: memoryview) -> int:
+        """Decrypt into `buffer` (SSL_read): bytes of one record at most; 0 where more has to be fed first.
+
+        Raises `SSL.ZeroReturnError` at close_notify, and `SSL.Error`.
+        """
+        count: int = _read(self._ssl, _memory(buffer), len(buffer))
+        return count if count > 0 else self._nothing(count)
+
+    def write(self, plaintext: memoryview) -> int:
+        """Encrypt (SSL_write): how much was taken, a record at most; 0 where something has to be fed first.
+
+        Raises `SSL.Error`.
+        """
+        count: int = _write(self._ssl, _memory(plaintext), len(plaintext))
+        return count if count > 0 else self._nothing(count)
+
+    def output(self) -> bytes:
+        """Ciphertext to send, `OUTPUT_BYTES` at most; empty when there is none."""
+        count = _bio_read(self._from_ssl, _output, OUTPUT_BYTES)
+        return bytes(_bytes(_output, count)) if count > 0 else b""
+
+    def _nothing(self, result: int) -> int:
+        if _error(self._ssl, result) in (_WANT_READ, _WANT_WRITE):
+            return 0
+        self._connection._raise_ssl_error(self._ssl, result)
+        raise AssertionError("pyOpenSSL has raised")

@@ -1,0 +1,125 @@
+"""What stands behind a proxy in the benchmarks, plain and with TLS: a web server, an echo, a source and a sink.
+
+They run in processes of their own, so that their processor time is not the proxy's.
+"""
+
+import multiprocessing
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.ports import free_port, wait_for_port
+
+_CHUNK = 1 << 18
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where one kind of backend listens."""
+
+    plain: int
+    tls: int
+
+
+@contextmanager
+def web(pem: Path, directory: Path) -> Iterator[Ports]:
+    """nginx that answers every request with a few bytes, and keeps connections. /status counts them."""
+    ports = Ports(free_port(), free_port())
+    path = directory / "web.conf"
+    path.write_text(
+        f"daemon off; pid {directory}/web.pid; error_log {directory}/web-error.log warn; worker_processes 2;\n"
+        "events { worker_connections 20000; }\n"
+        "http { access_log off; keepalive_requests 100000000; server {\n"
+        f"listen 127.0.0.1:{ports.plain}; listen 127.0.0.1:{ports.tls} ssl;\n"
+        f"ssl_certificate {pem}; ssl_certificate_key {pem};\n"
+        "location / { return 200 'hello world'; } location = /status { stub_status; } } }\n"
+    )
+    argv = ["nginx", "-p", str(directory), "-c", str(path)]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for_port(ports.plain)
+            yield ports
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def echo(connection: socket.socket) -> None:
+    """Give back what comes."""
+    while data := connection.recv(_CHUNK):
+        connection.sendall(data)
+
+
+def source(connection: socket.socket) -> None:
+    """Send as many bytes as the first line says."""
+    remaining = int(_line(connection))
+    chunk = bytes(_CHUNK)
+    while remaining > 0:
+        connection.sendall(chunk[:remaining])
+        remaining -= _CHUNK
+
+
+def sink(connection: socket.socket) -> None:
+    """Swallow as many bytes as the first line says, then say so."""
+    remaining = int(_line(connection))
+    scratch = bytearray(_CHUNK)
+    while remaining > 0:
+        got = connection.recv_into(scratch, min(_CHUNK, remaining))
+        if not got:
+            return
+        remaining -= got
+    connection.sendall(b"done\n")
+
+
+def _line(connection: socket.socket) -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = connection.recv(1)
+        if not byte:
+            return b"0"
+        line += byte
+    return line
+
+
+@contextmanager
+def serving(serve: Callable[[socket.socket], None], pem: Path) -> Iterator[Ports]:
+    """Connections get `serve`, each in a thread."""
+    ports = Ports(free_port(), free_port())
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_serve, args=(serve, ports, str(pem)), daemon=True)
+    process.start()
+    try:
+        wait_for_port(ports.tls)
+        yield ports
+    finally:
+        process.kill()
+        process.join()
+
+
+def _serve(serve: Callable[[socket.socket], None], ports: Ports, pem: str) -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(pem)
+
+    def handle(connection: socket.socket, context: ssl.SSLContext | None) -> None:
+        with suppress(OSError), connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if context is None:
+                serve(connection)
+            else:
+                with context.wrap_socket(connection, server_side=True) as secured:
+                    serve(secured)
+
+    def accept(port: int, context: ssl.SSLContext | None) -> None:
+        listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=handle, args=(connection, context), daemon=True).start()
+
+    threading.Thread(target=accept, args=(ports.plain, None), daemon=True).start()
+    accept(ports.tls, server)

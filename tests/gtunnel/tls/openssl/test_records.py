@@ -1,0 +1,107 @@
+"""Bytes through two connections on memory BIOs, by hand."""
+
+import contextlib
+
+import pytest
+from OpenSSL import SSL
+
+from gtunnel.tls.openssl.records import OUTPUT_BYTES, Records
+from tests.support.certificates import Pki
+
+
+class Pair:
+    """A client and a server that have shaken hands."""
+
+    def __init__(self, pki: Pki) -> None:
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.use_certificate_chain_file(str(pki.server.cert))
+        context.use_privatekey_file(str(pki.server.key))
+        connections = SSL.Connection(SSL.Context(SSL.TLS_METHOD), None), SSL.Connection(context, None)
+        connections[0].set_connect_state()
+        connections[1].set_accept_state()
+        self.client_side, self.server_side = connections
+        self.client, self.server = (Records(connection) for connection in connections)
+        for _ in range(3):
+            for connection in connections:
+                with contextlib.suppress(SSL.WantReadError):
+                    connection.do_handshake()
+                self.carry()
+        # The session tickets of TLS 1.3, which come after the handshake, are no data.
+        assert self.client.read(memoryview(bytearray(1))) == 0
+
+    def carry(self) -> int:
+        """What both have to send, to the other; how many bytes."""
+        total = 0
+        for source, sink in ((self.client, self.server), (self.server, self.client)):
+            while ciphertext := source.output():
+                assert len(ciphertext) <= OUTPUT_BYTES
+                sink.feed(ciphertext)
+                total += len(ciphertext)
+        return total
+
+
+@pytest.fixture
+def pair(pki: Pki) -> Pair:
+    return Pair(pki)
+
+
+def test_what_is_written_is_read(pair: Pair) -> None:
+    assert pair.client.write(memoryview(b"hello")) == 5
+    pair.carry()
+    buffer = memoryview(bytearray(10))
+    assert pair.server.read(buffer[2:]) == 5
+    assert bytes(buffer) == b"\0\0hello\0\0\0"
+
+
+def test_nothing_now_is_a_number(pair: Pair) -> None:
+    assert pair.server.read(memoryview(bytearray(10))) == 0
+    assert pair.server.output() == b""
+
+
+def test_more_than_a_record_comes_in_pieces(pair: Pair) -> None:
+    data = bytes(range(256)) * 400
+    rest = memoryview(data)
+    while rest:
+        # One record at a time: SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL sets.
+        taken = pair.client.write(rest)
+        assert taken <= 16384
+        rest = rest[taken:]
+    assert pair.carry() > OUTPUT_BYTES
+    buffer, received = memoryview(bytearray(1 << 16)), b""
+    while count := pair.server.read(buffer):
+        assert count <= 16384
+        received += buffer[:count]
+    assert received == data
+
+
+def test_a_record_longer_than_the_buffer_is_kept(pair: Pair) -> None:
+    pair.client.write(memoryview(b"abcdef"))
+    pair.carry()
+    buffer = memoryview(bytearray(4))
+    assert pair.server.read(buffer) == 4
+    assert pair.server.read(buffer) == 2
+    assert bytes(buffer[:2]) == b"ef"
+
+
+def test_the_end_is_told_by_its_exception(pair: Pair) -> None:
+    pair.client_side.shutdown()
+    pair.carry()
+    with pytest.raises(SSL.ZeroReturnError):
+        pair.server.read(memoryview(bytearray(4)))
+
+
+def test_garbage_is_an_error_with_openssls_reason(pair: Pair) -> None:
+    pair.server.feed(b"\x17\x03\x03\x00\x20" + bytes(32))
+    with pytest.raises(SSL.Error) as caught:
+        pair.server.read(memoryview(bytearray(4)))
+    assert caught.value.args[0]
+    # The error was taken from OpenSSL's queue: the next call is not blamed for it.
+    assert pair.client.read(memoryview(bytearray(4))) == 0
+
+
+def test_writing_before_the_handshake_waits_for_the_peer() -> None:
+    connection = SSL.Connection(SSL.Context(SSL.TLS_METHOD), None)
+    connection.set_connect_state()
+    records = Records(connection)
+    assert records.write(memoryview(b"x")) == 0
+    assert records.output()
