@@ -145,7 +145,8 @@ def script_of(plan: Plan, netns: str | None) -> tuple[str, ...]:
     return (
         "#!/bin/sh",
         f"# What `gtunnel netsetup apply` would do{f' in the network namespace {netns}' if netns else ''}.",
-        "# apply also locks, reads back, undoes what it did if anything fails, and remembers former sysctls.",
+        "# It starts from what was there when it was made, so it works once. apply also locks, reads back, undoes what",
+        "# it did if anything fails, and remembers former sysctls.",
         *(f"# {note}" for note in plan.notes),
         *(f"# Warning: {warning}" for warning in plan.warnings),
         "set -eu",

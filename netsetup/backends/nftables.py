@@ -6,7 +6,7 @@ from typing import Self
 
 from netsetup.backends import legacy, nft, nftables_rules
 from netsetup.backends.contract import Content, Image
-from netsetup.errors import CollisionError, FirewallError
+from netsetup.errors import BackendError, CollisionError, FirewallError
 from netsetup.state import Chain
 
 
@@ -35,9 +35,26 @@ class NftablesBackend:
             image: dict[str, Content] = {}
             if chains:
                 script = nftables_rules.definition(chains, self._instance)
-                image[self._unit] = _content(nft.canonical(script, self._instance))
+                image[self._unit] = _content(self._canonical(script))
             self._rendered[chains] = image
         return self._rendered[chains]
+
+    def _canonical(self, script: str) -> nft.Listing:
+        try:
+            return nft.canonical(script, self._instance)
+        except FirewallError as error:
+            if self._takes_name():
+                raise
+            reason = f"nft takes no table of the name {self._instance!r}"
+            raise BackendError(backend=self.name, reason=reason, instead="choose another netName") from error
+
+    def _takes_name(self) -> bool:
+        """Whether nft takes the name at all: words of its language are none."""
+        try:
+            nft.canonical(f"table inet {self._instance} {{ }}\n", self._instance)
+        except FirewallError:
+            return False
+        return True
 
     def read(self) -> Image:
         """Nothing where there is no nft: then nobody has made a table with it. Raises CollisionError for a table of

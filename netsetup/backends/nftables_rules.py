@@ -111,7 +111,7 @@ def _comment(instance: str, service: str) -> str:
 def _base_chains(chains: tuple[Chain, ...], instance: str) -> Iterator[str]:
     for (table, hook), base in _BASES.items():
         entered = [chain for chain in chains if chain.hook is hook and chain.table is table]
-        if not entered:
+        if not entered and not ((table, hook) == (Table.NAT, Hook.PREROUTING) and _fails_closed(chains)):
             continue
         yield f"  chain {table.value}_{hook.value.lower()} {{"
         yield f"    {base}"
@@ -119,6 +119,16 @@ def _base_chains(chains: tuple[Chain, ...], instance: str) -> Iterator[str]:
             target = _name(chain.family, chain.name)
             yield f'    meta nfproto ipv{chain.family.value} jump {target} comment "{_comment(instance, _SHARED)}"'
         yield "  }"
+
+
+def _fails_closed(chains: tuple[Chain, ...]) -> bool:
+    """Whether TPROXY captures and fails closed: then address translation stays switched on, by a chain without rules.
+
+    A connection that was captured by REDIRECT before is translated only as long as somebody has such a chain; without
+    it, its packets would go on to where they were meant, in the clear.
+    """
+    verdicts = [rule.verdict for chain in chains for rule in chain.rules]
+    return any(isinstance(verdict, Tproxy) and not verdict.pass_on for verdict in verdicts)
 
 
 def _asks_for_socket(chain: Chain) -> bool:

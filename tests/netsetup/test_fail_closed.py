@@ -21,8 +21,7 @@ pytestmark = pytest.mark.root
 
 PORT = 80
 LEAKS = (
-    "table inet seen {{ chain in {{ type filter hook input priority 0; "
-    "{0} tcp dport 80 counter comment leak; }}; }}"
+    "table inet seen {{ chain in {{ type filter hook input priority 0; {0} tcp dport 80 counter comment leak; }}; }}"
 )
 DEAF = "table inet deaf { chain in { type filter hook input priority 0; tcp flags & (rst|fin) != 0 drop; }; }"
 LISTENERS = {Method.TPROXY: ("127.0.0.1", "::1"), Method.REDIRECT: ("0.0.0.0", "::")}
@@ -51,7 +50,7 @@ class Setup:
     """What a test sets up on the three hosts; its end is in `stack`."""
 
     def __init__(self, world: World, directory: Path, stack: ExitStack) -> None:
-        self.world, self._directory, self.stack = world, directory, stack
+        self.world, self.directory, self.stack = world, directory, stack
 
     def apply(self, backend: Backend, method: Method, *, closed: bool = True) -> Request:
         """netsetup on the gateway, for a service that captures port 80."""
@@ -59,13 +58,13 @@ class Setup:
         capture = Capture(ports=((PORT, PORT),), interfaces=("eth1",), method=method, fail_closed=closed)
         service = Interception(name="web", listeners=listeners, source=False, capture=capture)
         request = Request(interceptions=(service,), backend=backend)
-        self.stack.callback(api.destroy, "gtunnel", self.world.gateway, directory=self._directory)
-        api.apply(request, self.world.gateway, directory=self._directory)
+        self.stack.callback(api.destroy, "gtunnel", self.world.gateway, directory=self.directory)
+        api.apply(request, self.world.gateway, directory=self.directory)
         return request
 
     def rule(self, host: str, table: str, text: str) -> None:
         """A table of nft's on a host."""
-        file = self._directory / f"{table}.nft"
+        file = self.directory / f"{table}.nft"
         file.write_text(text)
         self.stack.callback(self.world.run, host, f"nft delete table inet {table}")
         self.world.run(host, f"nft -f {file}")
@@ -142,6 +141,30 @@ def test_what_was_captured_does_not_go_on_when_the_kernel_has_forgotten_it(
 def _forget() -> None:
     with NFCTSocket() as connections:
         connections.flush()
+
+
+@pytest.mark.parametrize("backend", [Backend.NFTABLES, Backend.IPTABLES], ids=lambda value: str(value.value))
+def test_what_was_redirected_does_not_go_on_when_the_method_changes(
+    setup: Setup, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody else translates addresses: then the kernel would stop doing it with our last such rule."""
+    monkeypatch.setattr("tests.netsetup.world._FOREIGN", ())
+    with (
+        World() as world,
+        Stopping(world.start(world.server, "server", str(PORT), *ANY.values())),
+        ExitStack() as stack,
+    ):
+        own = Setup(world, setup.directory, stack)
+        request = own.apply(backend, Method.REDIRECT)
+        with proxy(world, request), Stopping(world.start(world.client, "talk", str(PORT), SERVER[4])) as conversation:
+            say(conversation)
+            own.watch(4)
+            own.apply(backend, Method.TPROXY)
+            assert conversation.stdin is not None
+            conversation.stdin.write("secret\n")
+            conversation.stdin.flush()
+            time.sleep(1)
+            assert own.leaks() == 0
 
 
 @FAMILIES

@@ -5,7 +5,7 @@ import pytest
 from netsetup import operations
 from netsetup.backends.contract import Content
 from netsetup.backends.nftables import NftablesBackend
-from netsetup.errors import CollisionError, FirewallError
+from netsetup.errors import BackendError, CollisionError, FirewallError
 from tests.netsetup.backends.contract import LITTLE, BackendContract, world
 from tests.netsetup.world import World, inside
 
@@ -93,6 +93,12 @@ def test_a_kernel_that_holds_something_else_is_not_believed(world: World) -> Non
                 backend.write(UNIT, None)
 
     inside(world.gateway, work)
+
+
+@pytest.mark.root
+def test_a_name_that_means_something_to_nft_is_told() -> None:
+    with pytest.raises(BackendError, match="nft takes no table of the name 'policy'; choose another netName"):
+        NftablesBackend("policy").render(LITTLE)
 
 
 @pytest.mark.root
