@@ -90,8 +90,8 @@ NET_MARK = Single(
         "netsetup needs three firewall marks, a step (the lowest bit of the mask) apart: for packets that belong to "
         "a local socket, for gtunnel's own, and for captured traffic of the gateway itself. `netMark = 0x100/0xf00` "
         "keeps clear of other users of the lowest bits. The mask is one unbroken run of bits; bits outside of it "
-        "are left alone. To change it, stop gtunnel, `gtunnel netsetup apply`, and start gtunnel: its sockets carry the "
-        "mark as well."
+        "are left alone. To change it, stop gtunnel, `gtunnel netsetup apply`, and start gtunnel: its sockets carry "
+        "the mark as well."
     ),
 )
 NET_NAME = Single(
