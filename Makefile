@@ -18,7 +18,7 @@ DEBIAN_TESTS ?= tests/test_builds.py tests/test_install.py tests/gtunnel/tls tes
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check manual matrix pytest pytest-debian venv venv-debian install install-debian uninstall clean packages \
-	packages-test packages-debian vagrant-test vagrant-quick
+	packages-test packages-debian vagrant-test vagrant-quick bench bench-quick
 
 help:
 	@echo 'make demo    install gtunnel into $(VENV) and show what it does (as root: the gateway, too)'
@@ -31,6 +31,7 @@ help:
 	@echo 'make venv    install gtunnel for development into $(VENV)'
 	@echo 'make venv-debian    $(DEBIAN_VENV)/bin/gtunnel, which runs on the packages of the distribution alone'
 	@echo 'make install, install-debian, uninstall    for a machine that is to run it: docs/install.md; as root'
+	@echo 'make bench   gtunnel beside stunnel4, HAProxy, hitch and nginx; bench-quick: one short round'
 	@echo 'make vagrant-test    the gateway on real kernels, in virtual machines (as root; docs/vagrant.md); vagrant-quick: a part'
 	@echo 'make clean   remove what these made'
 
@@ -80,6 +81,14 @@ install-debian: packages-debian
 
 uninstall:
 	@tools/install --remove $(INSTALL)
+
+# With nothing else to do for the machine.
+bench: packages-test $(VENV)/.installed-test
+	@tools/install-packages bench
+	@$(BIN)/python -m tests.bench $(BENCH)
+
+bench-quick: BENCH = --quick
+bench-quick: bench
 
 vagrant-test:
 	@vagrant/test
