@@ -44,6 +44,8 @@ test: packages-test
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory pytest
 	@$(MAKE) --no-print-directory pytest-debian
+	@echo 'Left out, for the time that it takes: the gateway on other kernels, in virtual machines (make vagrant-test).'
+	@echo 'Its cases were tried in network namespaces, on this kernel (tests/test_vagrant.py).'
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff check .
