@@ -43,18 +43,11 @@ class NftablesBackend:
         try:
             return nft.canonical(script, self._instance)
         except FirewallError as error:
-            if self._takes_name():
+            # An empty table of another name: where not even that can be had, the name is not to blame.
+            if _takes_name(self._instance) or not _takes_name("gtunnel"):
                 raise
             reason = f"nft takes no table of the name {self._instance!r}"
             raise BackendError(backend=self.name, reason=reason, instead="choose another netName") from error
-
-    def _takes_name(self) -> bool:
-        """Whether nft takes the name at all: words of its language are none."""
-        try:
-            nft.canonical(f"table inet {self._instance} {{ }}\n", self._instance)
-        except FirewallError:
-            return False
-        return True
 
     def read(self) -> Image:
         """Nothing where there is no nft: then nobody has made a table with it. Raises CollisionError for a table of
@@ -93,6 +86,15 @@ class NftablesBackend:
     def _replacement(self, content: Content | None) -> str:
         text = "" if content is None else str(json.loads(content.data)["text"])
         return nftables_rules.removal(self._instance) + text
+
+
+def _takes_name(name: str) -> bool:
+    """Whether nft takes a name for a table: words of its language are none."""
+    try:
+        nft.canonical(f"table inet {name} {{ }}\n", name)
+    except FirewallError:
+        return False
+    return True
 
 
 def _content(listing: nft.Listing) -> Content:
