@@ -100,7 +100,7 @@ def test_both_are_harmless_when_done_already(name: str) -> None:
 @pytest.mark.parametrize(("server", "client"), [(SERVER.v4, CLIENT.v4), (SERVER.v6, CLIENT.v6)])
 def test_the_gateway_forwards_at_once(name: str, server: str, client: str) -> None:
     # A neighbour or an address that is not ready costs a full second at least, each time; a busy machine not always.
-    assert min(first_answer(f"{name}-{attempt}", server, client) for attempt in range(3)) < 1.0
+    assert any(first_answer(f"{name}-{attempt}", server, client) < 1.0 for attempt in range(8))
 
 
 def first_answer(name: str, server: str, client: str) -> float:
