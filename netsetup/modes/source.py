@@ -7,9 +7,15 @@ The server answers to the client. Where the answer meets the gateway depends on 
   the proxy's own connections may be turned around: the proxy's mark is remembered with the connection.
 """
 
+from typing import Final
+
+from netsetup.errors import ImpossibleError
 from netsetup.model import Interception, Target
 from netsetup.modes.choice import family_of, is_loopback, listener_for
 from netsetup.state import Family
+
+_LAST_PORT_OF_RULES: Final = 65534
+"""What an ip rule can name: the kernel takes 65535 for an invalid range."""
 
 
 def source_families(interception: Interception) -> tuple[Family, ...]:
@@ -20,10 +26,19 @@ def source_families(interception: Interception) -> tuple[Family, ...]:
 
 
 def loopback_targets(interception: Interception, family: Family) -> tuple[Target, ...]:
-    """Targets whose answers are found by their source address and port."""
-    return tuple(
+    """Targets whose answers are found by their source address and port. Raises ImpossibleError."""
+    found = tuple(
         target for target in interception.targets if family_of(target.host) is family and is_loopback(target.host)
     )
+    for target in found:
+        if target.port > _LAST_PORT_OF_RULES:
+            raise ImpossibleError(
+                service=interception.name,
+                what=f"transparent = source to port {target.port} of {target.host}",
+                why="the kernel's routing rules, which turn the server's answers around, cannot name this port",
+                instead="let the server listen on another port",
+            )
+    return found
 
 
 def needs_connection_mark(interception: Interception, family: Family) -> bool:

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import closing
 from typing import Any
 
 from netsetup.doctor.probe.attempts import Attempt
@@ -36,8 +37,9 @@ def _answer(attempt: Attempt) -> dict[str, Any]:
     try:
         if in_use(attempt.source, attempt.family) or any(one.peer == attempt.source for one in tcp_sockets()):
             return {"reason": f"a machine has the address {attempt.source}: `--from` another one"}
-        journey = Journey(attempt, Wires(attempt))
-        return {"hops": [(hop.name, hop.state.value, hop.text) for hop in journey.hops()]}
+        with closing(Wires(attempt)) as wires:
+            journey = Journey(attempt, wires)
+            return {"hops": [(hop.name, hop.state.value, hop.text) for hop in journey.hops()]}
     except (WiringError, NetsetupError, OSError) as error:
         return {"reason": str(error)}
 

@@ -1,7 +1,8 @@
 """The probe's own network: a client's and a server's namespace, each on a cable to the namespace that is probed.
 
-Nothing here has a name that outlives its process: the namespaces exist by descriptors only, the cables go with the
-namespaces, and routes, neighbours and filters with the cables. So however the process ends, all is gone.
+Nothing here has a name that outlives its process for long: the namespaces exist by descriptors only, the cables go with
+the namespaces, and routes, neighbours and filters with the cables. So however the process ends, all will be gone; the
+kernel may take its time for that, and whoever ends in order takes the cables away at once (`close`).
 
 What the client sends is handed over at its cable's end to the interface it should seem to come from (tc-mirred(8),
 "ingress redirect"): rules that ask for an interface see that one. Answers go to the client by a route for its address.
@@ -80,7 +81,7 @@ def run(*argv: str) -> str:
 
 
 class Wires:
-    """The two namespaces on their cables."""
+    """The two namespaces on their cables. `close` it; all sockets in it stay their owners' to close."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
@@ -91,14 +92,25 @@ class Wires:
         six = attempt.family == 6
         self._ip = ("ip", "-6") if six else ("ip", "-4")
         self._whole = "/128" if six else "/32"
-        self._cable("client", self.client, self.to_client, attempt.source)
-        if attempt.own_server:
-            self._cable("server", self.server, self.to_server, attempt.destination)
-        self._hand_over()
-        self._see_where_answers_go()
+        self._laid: list[str] = []
+        try:
+            self._cable("client", self.client, self.to_client, attempt.source)
+            if attempt.own_server:
+                self._cable("server", self.server, self.to_server, attempt.destination)
+            self._hand_over()
+            self._see_where_answers_go()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Take the cables away, and with them all that hangs on them. Raises WiringError."""
+        while self._laid:
+            run("ip", "link", "delete", self._laid.pop())
 
     def _cable(self, name: str, there: Namespace, ours: str, address: str) -> None:
         run("ip", "link", "add", ours, "type", "veth", "peer", "name", "eth0", "netns", there.path)
+        self._laid.append(ours)
         run("ip", "link", "set", ours, "addrgenmode", "none")
         run("ip", "link", "set", ours, "up")
         link, _ = decoded("ip", "-j", "link", "show", "dev", ours)

@@ -1,3 +1,6 @@
+import pytest
+
+from netsetup.errors import ImpossibleError
 from netsetup.model import Target
 from netsetup.modes.source import loopback_targets, needs_connection_mark, source_families
 from netsetup.state import Family
@@ -19,6 +22,13 @@ def test_loopback_targets_are_found_by_their_answers_source() -> None:
     both = service(targets=(HOME, HOME6, AWAY))
     assert loopback_targets(both, Family.IPV4) == (HOME,)
     assert loopback_targets(both, Family.IPV6) == (HOME6,)
+
+
+def test_the_one_port_that_no_routing_rule_can_name() -> None:
+    highest = service(targets=(Target(host="127.0.0.1", port=65535),))
+    with pytest.raises(ImpossibleError, match=r"port 65535 of 127\.0\.0\.1 is not possible: .*another port"):
+        loopback_targets(highest, Family.IPV4)
+    assert loopback_targets(highest, Family.IPV6) == ()
 
 
 def test_connections_are_remembered_unless_all_servers_are_on_loopback() -> None:
