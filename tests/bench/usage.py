@@ -14,7 +14,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What a program and its descendants hold at one moment. Memory in MiB; `resident`: the RSS of each by process id."""
+    """What a program and its descendants hold at one moment. Memory in MiB; `resident`: each one's RSS by process id."""
 
     pss: float
     resident: dict[int, float]
@@ -35,8 +35,8 @@ def tree(pid: int) -> list[int]:
 def cpu_seconds(pid: int) -> float:
     """Processor time of the process, its living descendants, and those that they have reaped.
 
-    The living ones are asked for by their clocks, which count nanoseconds and threads that have ended; what was reaped is
-    known in ticks of 10 ms only.
+    The living ones are asked for by their clocks, which count nanoseconds and threads that have ended; what was reaped
+    is known in ticks of 10 ms only.
     """
     return sum(_clock(one) + _reaped(one) for one in tree(pid))
 
@@ -84,5 +84,5 @@ def _smaps_kib(pid: int, what: str) -> int:
 
 def _entries(pid: int, directory: str) -> int:
     with suppress(FileNotFoundError, ProcessLookupError):
-        return len(os.listdir(f"/proc/{pid}/{directory}"))
+        return sum(1 for _ in Path(f"/proc/{pid}/{directory}").iterdir())
     return 0

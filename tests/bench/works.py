@@ -30,7 +30,7 @@ class Work:
 
 def works(*, quick: bool, only: str = "") -> list[Work]:
     """All that have a row in which the pattern `only` is found, whatever its case. `quick` makes each shorter."""
-    return [work for work in _all(1 if quick else 4) if any(re.search(only, row, re.I) for row in work.rows)]
+    return [work for work in _all(1 if quick else 4) if any(re.search(only, row, re.IGNORECASE) for row in work.rows)]
 
 
 def _all(scale: int) -> Iterator[Work]:
