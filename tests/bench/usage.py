@@ -14,7 +14,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What a program and its descendants hold at one moment. Memory in MiB; `resident`: each one's RSS by process id."""
+    """What a program and its descendants hold at a moment. Memory in MiB; `resident`: each one's RSS by process id."""
 
     pss: float
     resident: dict[int, float]
