@@ -12,23 +12,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.bench import about, plots, results
+from tests.bench.page import page
 from tests.bench.proxies import Proxy, available
-from tests.bench.report import table
-from tests.bench.runner import measure, medians
+from tests.bench.report import ORACLE, medians, ratio, table
+from tests.bench.runner import Rounds, measure
 from tests.bench.works import works
+
+# Not in the plot: rates, where longer is better, and what has a figure of its own to keep.
+_UNPLOTTED = re.compile(r"/s, |^at rest|^start|p99")
 
 
 def main() -> None:
     """Measure and print."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything that was started is ended
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short round")
-    parser.add_argument("--rounds", type=int, default=None, help="how often (default: 3; 1 with --quick)")
-    parser.add_argument("--only", type=_pattern, default="", metavar="PATTERN", help="rows in which it is found")
-    parser.add_argument("--with", dest="programs", default="", metavar="NAME,...", help="these programs only")
-    parser.add_argument("--list", action="store_true", help="the rows, measuring nothing")
-    parser.add_argument("--json", type=Path, default=None, help="write the figures of all rounds there as well")
-    arguments = parser.parse_args()
+    end_on_sigterm()
+    arguments, parser = _arguments()
     wanted = works(quick=arguments.quick, only=arguments.only)
     if not wanted:
         parser.error(f"no row has {arguments.only!r}: see --list")
@@ -39,10 +37,40 @@ def main() -> None:
         programs = chosen(arguments.programs, available())
     except ValueError as error:
         parser.error(str(error))
-    rounds = measure(wanted, programs, arguments.rounds or (1 if arguments.quick else 3))
-    print(table(medians(rounds), [program.name for program in programs]))
+    count = arguments.rounds or (1 if arguments.quick else 3)
+    rounds = measure(wanted, programs, count)
+    print(table(rounds, [program.name for program in programs]))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(rounds, indent=1))
+    if arguments.page is not None:
+        command = "`make bench-quick`" if arguments.quick else "`make bench`"
+        print(f"See {publish(arguments.page, rounds, [program.name for program in programs], count, command)}.")
+
+
+def _arguments() -> tuple[argparse.Namespace, argparse.ArgumentParser]:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--rounds", type=int, default=None, help="how often (default: 3; 1 with --quick)")
+    parser.add_argument("--only", type=_pattern, default="", metavar="PATTERN", help="rows in which it is found")
+    parser.add_argument("--with", dest="programs", default="", metavar="NAME,...", help="these programs only")
+    parser.add_argument("--list", action="store_true", help="the rows, measuring nothing")
+    parser.add_argument("--json", type=Path, default=None, help="write the figures of all rounds there as well")
+    results.add_option(parser)
+    return parser.parse_args(), parser
+
+
+def publish(directory: Path, rounds: Rounds, names: list[str], count: int, command: str) -> Path:
+    """Keep the figures, plot the ratios, write the page. Returns the page."""
+    known = {**about.versions([*names, "openssl"])}
+    result = {"rounds": rounds, "programs": names, "count": count, "command": command, "versions": known}
+    image = results.keep(directory, "table", {**result, "machine": about.machine(), "date": about.today()})
+    plotted: dict[str, dict[str, float]] = {}
+    for row, cells in rounds.items():
+        if not _UNPLOTTED.search(row):
+            ratios = {name: ratio(cells, name) for name in medians(cells)}
+            plotted[row] = {name: value for name, value in ratios.items() if value is not None}
+    plots.bars(image, plotted, ORACLE)
+    return page(directory)
 
 
 def chosen(names: str, programs: Sequence[Proxy]) -> tuple[Proxy, ...]:
@@ -53,6 +81,11 @@ def chosen(names: str, programs: Sequence[Proxy]) -> tuple[Proxy, ...]:
         if name not in by_name:
             raise ValueError(f"{name} is not installed, or not known: {', '.join(by_name)}")
     return tuple(by_name[name] for name in wanted)
+
+
+def end_on_sigterm() -> None:
+    """End in order when asked to, so that all that was started is ended as well."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def _pattern(text: str) -> str:

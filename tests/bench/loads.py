@@ -25,6 +25,7 @@ _CHUNK = 1 << 18
 # Connections before those that count: what a program loads at the first one is another figure.
 _WARM = 10
 _SETTLE_SECONDS = 1.0
+_RETRY_SECONDS = 0.001
 # How long wrk may take until all its connections stand, and how long it would go on if nobody ended it.
 _STAND_SECONDS = 30
 _WRK_SECONDS = 300
@@ -32,12 +33,16 @@ _WRK_SECONDS = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A proxy under load: its process, its port, whether it is spoken TLS to, and the web server's plain port."""
+    """A proxy under load: its process, its port, whether it is spoken TLS to, and the web server's plain port.
+
+    `began`: when it was started (`time.perf_counter`).
+    """
 
     pid: int
     port: int
     tls: bool
     status: int
+    began: float = 0.0
 
 
 def context(version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
@@ -149,12 +154,42 @@ def requests(proxy: Running, together: int, seconds: float) -> Figures:
     return spent / count * _MICRO, count / took
 
 
+def connection_rate(proxy: Running, together: int, seconds: float) -> Figures:
+    """Processor microseconds of a connection with a full handshake and one HTTP request, and connections per second.
+
+    By wrk, which makes a new one as soon as one has ended. It takes about as much processor time as the proxy, and of
+    the same cores: the rate is that of both together.
+    """
+    with _wrk(proxy, together, "Connection: close", threads=2):
+        time.sleep(_SETTLE_SECONDS)
+        before, (_, answered), began = cpu_seconds(proxy.pid), web_counts(proxy), time.monotonic()
+        time.sleep(seconds)
+        # One of those that the web server has answered is our question.
+        spent, count = cpu_seconds(proxy.pid) - before, web_counts(proxy)[1] - answered - 1
+        took = time.monotonic() - began
+    assert count > 0, "no answer to any request"
+    return spent / count * _MICRO, count / took
+
+
+def starting(proxy: Running) -> Figures:
+    """Milliseconds from the start of the program to the first byte that came back through it (from an `echo`)."""
+    tls = _context_for(proxy)
+    while True:
+        try:
+            with connected(proxy, tls) as connection:
+                exchange(connection)
+                return ((time.perf_counter() - proxy.began) * 1000,)
+        except ConnectionError:
+            assert time.perf_counter() - proxy.began < _STAND_SECONDS, f"nobody accepts after {_STAND_SECONDS} s"
+            time.sleep(_RETRY_SECONDS)
+
+
 @contextmanager
-def _wrk(proxy: Running, together: int, *headers: str) -> Iterator[None]:
+def _wrk(proxy: Running, together: int, *headers: str, threads: int = 1) -> Iterator[None]:
     """wrk at work as long as the context lasts. Connections that failed are errors."""
     url = f"{'https' if proxy.tls else 'http'}://127.0.0.1:{proxy.port}/"
     options = [word for header in headers for word in ("-H", header)]
-    argv = ["wrk", "-t1", f"-c{together}", f"-d{_WRK_SECONDS}s", *options, url]
+    argv = ["wrk", f"-t{threads}", f"-c{together}", f"-d{_WRK_SECONDS}s", *options, url]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as wrk:
         try:
             yield

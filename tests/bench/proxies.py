@@ -37,24 +37,35 @@ class Proxy:
     @contextmanager
     def running(self, setup: Setup, *, pinned: bool = False) -> Iterator[int]:
         """It accepts connections while the context lasts; its process id. `pinned`: on the first processor only."""
+        with self.launched(setup, pinned=pinned) as pid:
+            try:
+                wait_for_port(setup.listen, timeout=_START_SECONDS)
+            except AssertionError:
+                sys.stderr.write(self._log(setup).read_text())
+                raise
+            yield pid
+
+    @contextmanager
+    def launched(self, setup: Setup, *, pinned: bool = False) -> Iterator[int]:
+        """The same, not waiting for anything. At the end it has some seconds to end, and is killed then."""
         argv = self.configure(setup)
         assert argv is not None, f"{self.name} cannot do that"
         if pinned:
             argv = ["taskset", "-c", "0", *argv]
-        log = (setup.directory / f"{self.name}.log").open("w")
-        with log, subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT) as process:
+        with (
+            self._log(setup).open("w") as log,
+            subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT) as process,
+        ):
             try:
-                try:
-                    wait_for_port(setup.listen, timeout=_START_SECONDS)
-                except AssertionError:
-                    sys.stderr.write(f"{' '.join(argv)}:\n{Path(log.name).read_text()}")
-                    raise
                 yield process.pid
             finally:
                 process.terminate()
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=5)
                 process.kill()
+
+    def _log(self, setup: Setup) -> Path:
+        return setup.directory / f"{self.name}.log"
 
 
 def _written(setup: Setup, name: str, text: str) -> str:

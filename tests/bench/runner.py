@@ -3,6 +3,7 @@
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,9 +16,8 @@ from tests.bench.works import Work
 from tests.support.certificates import Pki
 from tests.support.ports import free_port
 
-# By row and program: a figure of every round, or one for all.
+# By row and program, the figure of every round.
 Rounds = dict[str, dict[str, list[float]]]
-Medians = dict[str, dict[str, float]]
 
 
 class Bench:
@@ -36,8 +36,21 @@ class Bench:
 
     def run(self, work: Work, proxy: Proxy) -> Figures | None:
         """What one program needs for it; None if it cannot do it."""
+        setup = self._setup(work)
+        if proxy.configure(setup) is None:
+            return None
+        return tuple(map(statistics.median, zip(*(self._once(work, proxy) for _ in range(work.times)), strict=True)))
+
+    def _once(self, work: Work, proxy: Proxy) -> Figures:
+        setup, status = self._setup(work), self._backends["web"].plain
+        start = proxy.launched if work.cold else proxy.running
+        began = time.perf_counter()
+        with start(setup, pinned=work.workers == 1) as pid:
+            return work.measure(Running(pid=pid, port=setup.listen, tls=not work.client, status=status, began=began))
+
+    def _setup(self, work: Work) -> Setup:
         ports = self._backends[work.backend]
-        setup = Setup(
+        return Setup(
             client=work.client,
             workers=work.workers,
             listen=free_port(),
@@ -45,11 +58,6 @@ class Bench:
             pem=self._pems[work.key],
             directory=self._directory,
         )
-        if proxy.configure(setup) is None:
-            return None
-        status = self._backends["web"].plain
-        with proxy.running(setup, pinned=work.workers == 1) as pid:
-            return work.measure(Running(pid=pid, port=setup.listen, tls=not work.client, status=status))
 
 
 def measure(works: Sequence[Work], proxies: Sequence[Proxy], rounds: int) -> Rounds:
@@ -65,11 +73,6 @@ def measure(works: Sequence[Work], proxies: Sequence[Proxy], rounds: int) -> Rou
                         found[row].setdefault(proxy.name, []).append(value)
     _say("")
     return found
-
-
-def medians(rounds: Rounds) -> Medians:
-    """One figure for all rounds."""
-    return {row: {name: statistics.median(values) for name, values in cells.items()} for row, cells in rounds.items()}
 
 
 def _say(text: str) -> None:

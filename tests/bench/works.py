@@ -18,7 +18,10 @@ CORES = len(os.sched_getaffinity(0))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One measurement. `rows` names its figures; with one worker, the proxy is pinned to the first processor."""
+    """One measurement. `rows` names its figures; with one worker, the proxy is pinned to the first processor.
+
+    `cold`: begin while it is starting. `times`: how often in each round; the median counts.
+    """
 
     rows: tuple[str, ...]
     backend: str
@@ -26,6 +29,8 @@ class Work:
     client: bool = False
     workers: int = 1
     key: str = "ec"
+    cold: bool = False
+    times: int = 1
 
 
 def works(*, quick: bool, only: str = "") -> list[Work]:
@@ -37,9 +42,8 @@ def _all(scale: int) -> Iterator[Work]:
     yield from _bulk(250_000_000 * scale)
     yield from _connections(300 * scale)
     yield from _messages(scale)
-    idle = partial(loads.idle, count=500 * scale)
-    yield Work(rows=("idle TLS connection, memory, KiB",), backend="echo", measure=idle)
-    yield Work(rows=("at rest, two workers, PSS, MiB",), backend="echo", measure=loads.resting, workers=2)
+    yield from _all_cores(1.5 * scale)
+    yield from _at_rest(500 * scale)
 
 
 def _bulk(size: int) -> Iterator[Work]:
@@ -79,9 +83,27 @@ def _messages(scale: int) -> Iterator[Work]:
             client=client,
             measure=partial(loads.echoes, count=2500 * scale),
         )
+
+
+def _all_cores(seconds: float) -> Iterator[Work]:
+    where = "all cores, 256 connections"
     yield Work(
-        rows=("keep-alive request, all cores, 256 connections, CPU us", "requests/s, all cores, 256 connections"),
+        rows=(f"keep-alive request, {where}, CPU us", f"requests/s, {where}"),
         backend="web",
         workers=CORES,
-        measure=partial(loads.requests, together=256, seconds=1.5 * scale),
+        measure=partial(loads.requests, together=256, seconds=seconds),
     )
+    yield Work(
+        rows=("connection with a request, all cores, CPU us", "connections/s, all cores"),
+        backend="web",
+        workers=CORES,
+        measure=partial(loads.connection_rate, together=64, seconds=seconds),
+    )
+
+
+def _at_rest(count: int) -> Iterator[Work]:
+    measure = partial(loads.idle, count=count)
+    yield Work(rows=("idle TLS connection, memory, KiB",), backend="echo", measure=measure)
+    yield Work(rows=("at rest, two workers, PSS, MiB",), backend="echo", workers=2, measure=loads.resting)
+    start = ("start to the first connection, two workers, ms",)
+    yield Work(rows=start, backend="echo", workers=2, cold=True, times=3, measure=loads.starting)
