@@ -17,6 +17,7 @@ from tests.bench.page import page
 from tests.bench.proxies import Proxy, available
 from tests.bench.report import ORACLE, medians, ratio, table
 from tests.bench.runner import Rounds, measure
+from tests.bench.targets import target_of
 from tests.bench.works import works
 
 # Not in the plot: rates, where longer is better, and what has a figure of its own to keep.
@@ -69,7 +70,8 @@ def publish(directory: Path, rounds: Rounds, names: list[str], count: int, comma
         if not _UNPLOTTED.search(row):
             ratios = {name: ratio(cells, name) for name in medians(cells)}
             plotted[row] = {name: value for name, value in ratios.items() if value is not None}
-    plots.bars(image, plotted, ORACLE)
+    targets = {row: target for row in plotted if (target := target_of(row)) is not None}
+    plots.bars(image, plotted, {row: target.bound for row, target in targets.items()}, ORACLE)
     return page(directory)
 
 

@@ -25,6 +25,7 @@ _CHUNK = 1 << 18
 # Connections before those that count: what a program loads at the first one is another figure.
 _WARM = 10
 _SETTLE_SECONDS = 1.0
+_IP_BIND_ADDRESS_NO_PORT = 24  # ip(7); Python 3.11 has no name for it
 _RETRY_SECONDS = 0.001
 # How long wrk may take until all its connections stand, and how long it would go on if nobody ended it.
 _STAND_SECONDS = 30
@@ -56,10 +57,16 @@ def context(version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
 
 @contextmanager
 def connected(
-    proxy: Running, tls: ssl.SSLContext | None, session: ssl.SSLSession | None = None
+    proxy: Running, tls: ssl.SSLContext | None, session: ssl.SSLSession | None = None, source: str = ""
 ) -> Iterator[socket.socket]:
-    """A connection to the proxy."""
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as plain:
+    """A connection to the proxy; from that address, if one is named."""
+    with socket.socket() as plain:
+        plain.settimeout(60)
+        if source:
+            # The port is chosen when it connects, so one that waits in TIME_WAIT can be had again.
+            plain.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            plain.bind((source, 0))
+        plain.connect(("127.0.0.1", proxy.port))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is None:
             yield plain
