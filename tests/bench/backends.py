@@ -116,6 +116,7 @@ def _serve(serve: Callable[[socket.socket], None], ports: Ports, pem: str) -> No
             else:
                 with context.wrap_socket(connection, server_side=True) as secured:
                     serve(secured)
+                    secured.unwrap()
 
     def accept(port: int, context: ssl.SSLContext | None) -> None:
         listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)

@@ -26,7 +26,7 @@ from tests.support.certificates import Pki
 from tests.support.ports import free_port
 
 COUNT = 20_000
-_STEPS = (100, 500, 1000, 2000, 4000, 6000, 8000, 10_000, 12_000, 14_000, 16_000, 18_000, 20_000)
+_STEPS = (100, 500, 1000, 2000, 4000, 6000, 8000, 9000, 9600, 10_000, 12_000, 14_000, 16_000, 18_000, 20_000)
 _PROBES = 200
 # What a program needs for itself: libraries, logs, loops, its listening sockets.
 _OWN_DESCRIPTORS = 100

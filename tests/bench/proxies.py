@@ -3,9 +3,10 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.support.ports import wait_for_port
@@ -74,14 +75,20 @@ def _written(setup: Setup, name: str, text: str) -> str:
     return str(path)
 
 
-def _section(setup: Setup) -> str:
+def _section(setup: Setup, name: str = "bench") -> str:
     side = "client = yes\n" if setup.client else f"cert = {setup.pem}\n"
-    return f"[bench]\naccept = 127.0.0.1:{setup.listen}\nconnect = 127.0.0.1:{setup.backend}\n{side}"
+    return f"[{name}]\naccept = 127.0.0.1:{setup.listen}\nconnect = 127.0.0.1:{setup.backend}\n{side}"
 
 
-def _gtunnel(setup: Setup) -> list[str]:
+def gtunnel(*others: Setup) -> Proxy:
+    """gtunnel, with services for these as well as for the one that it is started with."""
+    return Proxy("gtunnel", partial(_gtunnel, others=others))
+
+
+def _gtunnel(setup: Setup, others: Sequence[Setup] = ()) -> list[str]:
     head = f"foreground = yes\nsyslog = no\ndebug = warning\npid =\nworkers = {setup.workers}\n"
-    conf = _written(setup, "gtunnel.conf", head + _section(setup))
+    sections = [_section(one, f"bench-{number}") for number, one in enumerate((setup, *others))]
+    conf = _written(setup, "gtunnel.conf", head + "".join(sections))
     return [sys.executable, "-c", _GTUNNEL, conf]
 
 
