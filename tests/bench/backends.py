@@ -4,6 +4,8 @@ They run in processes of their own, so that their processor time is not the prox
 """
 
 import multiprocessing
+import resource
+import selectors
 import socket
 import ssl
 import subprocess
@@ -114,6 +116,7 @@ def _serve(serve: Callable[[socket.socket], None], ports: Ports, pem: str) -> No
             else:
                 with context.wrap_socket(connection, server_side=True) as secured:
                     serve(secured)
+                    secured.unwrap()
 
     def accept(port: int, context: ssl.SSLContext | None) -> None:
         listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
@@ -123,3 +126,61 @@ def _serve(serve: Callable[[socket.socket], None], ports: Ports, pem: str) -> No
 
     threading.Thread(target=accept, args=(ports.plain, None), daemon=True).start()
     accept(ports.tls, server)
+
+
+@contextmanager
+def crowd_echo(processes: int = 2) -> Iterator[int]:
+    """An `echo` for very many connections, which holds them without a thread for each. Its plain port."""
+    port = free_port()
+    context = multiprocessing.get_context("spawn")
+    started = [context.Process(target=_echo_all, args=(port,), daemon=True) for _ in range(processes)]
+    for process in started:
+        process.start()
+    try:
+        wait_for_port(port)
+        yield port
+    finally:
+        for process in started:
+            process.kill()
+            process.join()
+
+
+def _echo_all(port: int) -> None:
+    allow_descriptors()
+    # SO_REUSEPORT: the kernel spreads connections over the processes.
+    listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG, reuse_port=True)
+    listener.setblocking(False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is listener:
+                    _take(listener, selector)
+                else:
+                    _answer(key.fileobj, selector)  # type: ignore[arg-type]
+
+
+def _take(listener: socket.socket, selector: selectors.BaseSelector) -> None:
+    with suppress(BlockingIOError):
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            selector.register(connection, selectors.EVENT_READ)
+
+
+def _answer(connection: socket.socket, selector: selectors.BaseSelector) -> None:
+    # What is echoed here is a few bytes, which the socket always takes.
+    with suppress(OSError):
+        if data := connection.recv(_CHUNK):
+            connection.sendall(data)
+            return
+    selector.unregister(connection)
+    connection.close()
+
+
+def allow_descriptors() -> int:
+    """Raise this process's limit of descriptors as far as it may. Returns it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

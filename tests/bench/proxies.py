@@ -3,9 +3,10 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.support.ports import wait_for_port
@@ -37,24 +38,35 @@ class Proxy:
     @contextmanager
     def running(self, setup: Setup, *, pinned: bool = False) -> Iterator[int]:
         """It accepts connections while the context lasts; its process id. `pinned`: on the first processor only."""
+        with self.launched(setup, pinned=pinned) as pid:
+            try:
+                wait_for_port(setup.listen, timeout=_START_SECONDS)
+            except AssertionError:
+                sys.stderr.write(self._log(setup).read_text())
+                raise
+            yield pid
+
+    @contextmanager
+    def launched(self, setup: Setup, *, pinned: bool = False) -> Iterator[int]:
+        """The same, not waiting for anything. At the end it has some seconds to end, and is killed then."""
         argv = self.configure(setup)
         assert argv is not None, f"{self.name} cannot do that"
         if pinned:
             argv = ["taskset", "-c", "0", *argv]
-        log = (setup.directory / f"{self.name}.log").open("w")
-        with log, subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT) as process:
+        with (
+            self._log(setup).open("w") as log,
+            subprocess.Popen(argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT) as process,
+        ):
             try:
-                try:
-                    wait_for_port(setup.listen, timeout=_START_SECONDS)
-                except AssertionError:
-                    sys.stderr.write(f"{' '.join(argv)}:\n{Path(log.name).read_text()}")
-                    raise
                 yield process.pid
             finally:
                 process.terminate()
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=5)
                 process.kill()
+
+    def _log(self, setup: Setup) -> Path:
+        return setup.directory / f"{self.name}.log"
 
 
 def _written(setup: Setup, name: str, text: str) -> str:
@@ -63,14 +75,20 @@ def _written(setup: Setup, name: str, text: str) -> str:
     return str(path)
 
 
-def _section(setup: Setup) -> str:
+def _section(setup: Setup, name: str = "bench") -> str:
     side = "client = yes\n" if setup.client else f"cert = {setup.pem}\n"
-    return f"[bench]\naccept = 127.0.0.1:{setup.listen}\nconnect = 127.0.0.1:{setup.backend}\n{side}"
+    return f"[{name}]\naccept = 127.0.0.1:{setup.listen}\nconnect = 127.0.0.1:{setup.backend}\n{side}"
 
 
-def _gtunnel(setup: Setup) -> list[str]:
+def gtunnel(*others: Setup) -> Proxy:
+    """gtunnel, with services for these as well as for the one that it is started with."""
+    return Proxy("gtunnel", partial(_gtunnel, others=others))
+
+
+def _gtunnel(setup: Setup, others: Sequence[Setup] = ()) -> list[str]:
     head = f"foreground = yes\nsyslog = no\ndebug = warning\npid =\nworkers = {setup.workers}\n"
-    conf = _written(setup, "gtunnel.conf", head + _section(setup))
+    sections = [_section(one, f"bench-{number}") for number, one in enumerate((setup, *others))]
+    conf = _written(setup, "gtunnel.conf", head + "".join(sections))
     return [sys.executable, "-c", _GTUNNEL, conf]
 
 
