@@ -7,6 +7,8 @@ BIN = $(VENV)/bin
 # The distribution's own Python and packages, and an environment that only looks at them.
 DEBIAN_PYTHON ?= /usr/bin/python3
 DEBIAN_VENV ?= .venv-debian
+# Arguments for tests.bench, its soak or its million: make bench BENCH='--only handshake'
+BENCH ?=
 # Arguments for tools/install: --prefix, --root.
 INSTALL ?=
 # Arguments for pytest: make pytest TESTS="tests/gtunnel/conf -k grammar"
@@ -20,7 +22,7 @@ DEBIAN_TESTS ?= tests/test_builds.py tests/test_install.py tests/gtunnel/tls tes
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check manual matrix pytest pytest-debian venv venv-debian install install-debian uninstall clean packages \
-	packages-test packages-debian vagrant-test vagrant-quick bench bench-quick
+	packages-test packages-debian vagrant-test vagrant-quick bench bench-quick soak million
 
 help:
 	@echo 'make demo    install gtunnel into $(VENV) and show what it does (as root: the gateway, too)'
@@ -33,7 +35,8 @@ help:
 	@echo 'make venv    install gtunnel for development into $(VENV)'
 	@echo 'make venv-debian    $(DEBIAN_VENV)/bin/gtunnel, which runs on the packages of the distribution alone'
 	@echo 'make install, install-debian, uninstall    for a machine that is to run it: docs/install.md; as root'
-	@echo 'make bench   gtunnel beside stunnel4, HAProxy, hitch and nginx; bench-quick: one short round'
+	@echo 'make bench   gtunnel beside stunnel4, HAProxy, hitch and nginx: docs/benchmarks.md; bench-quick: three minutes of it'
+	@echo 'make soak    half an hour of mixed load, which must not make it grow; million: so many connections through one worker'
 	@echo 'make vagrant-test    the gateway on real kernels, in virtual machines (as root; docs/vagrant.md); vagrant-quick: a part'
 	@echo 'make clean   remove what these made'
 
@@ -87,12 +90,23 @@ uninstall:
 	@tools/install --remove $(INSTALL)
 
 # With nothing else to do for the machine.
-bench: packages-test $(VENV)/.installed-test
-	@tools/install-packages bench
-	@$(BIN)/python -m tests.bench $(BENCH)
+bench: packages-bench
+	@$(BIN)/python -m tests.bench --page docs $(BENCH)
+	@$(BIN)/python -m tests.bench.idle --page docs
 
-bench-quick: BENCH = --quick
-bench-quick: bench
+# The same page, with plots, where it does not take the place of better figures.
+bench-quick: packages-bench
+	@$(BIN)/python -m tests.bench --quick --page build/bench $(BENCH)
+
+soak: packages-bench
+	@$(BIN)/python -m tests.bench.soak --page docs $(BENCH)
+
+million: packages-bench
+	@$(BIN)/python -m tests.bench.million --page docs $(BENCH)
+
+.PHONY: packages-bench
+packages-bench: packages-test $(VENV)/.installed-bench
+	@tools/install-packages bench
 
 vagrant-test:
 	@vagrant/test
@@ -118,6 +132,10 @@ $(VENV)/.installed: pyproject.toml tools/make-venv
 $(VENV)/.installed-test: pyproject.toml tools/make-venv
 	@tools/make-venv '$(PYTHON)' '$(VENV)' iptables test check
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-bench: pyproject.toml tools/make-venv
+	@tools/make-venv '$(PYTHON)' '$(VENV)' iptables test check bench
+	@touch $@ $(VENV)/.installed-test $(VENV)/.installed
 
 clean:
 	rm -rf '$(VENV)' '$(DEBIAN_VENV)' build dist .testbed *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ They run in processes of their own, so that their processor time is not the prox
 import multiprocessing
 import resource
 import selectors
+import signal
 import socket
 import ssl
 import subprocess
@@ -105,6 +106,7 @@ def serving(serve: Callable[[socket.socket], None], pem: Path) -> Iterator[Ports
 
 
 def _serve(serve: Callable[[socket.socket], None], ports: Ports, pem: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for all, and who started us ends us
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pem)
 
@@ -146,6 +148,7 @@ def crowd_echo(processes: int = 2) -> Iterator[int]:
 
 
 def _echo_all(port: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     allow_descriptors()
     # SO_REUSEPORT: the kernel spreads connections over the processes.
     listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG, reuse_port=True)

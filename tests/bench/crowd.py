@@ -1,6 +1,7 @@
 """Very many connections, held open by processes of their own: one process has neither the time nor the descriptors."""
 
 import multiprocessing
+import signal
 import socket
 import statistics
 import time
@@ -79,6 +80,7 @@ def crowd(proxy: Running, processes: int = 4) -> Iterator[Crowd]:
 
 
 def _hold(pipe: "Connection[Any, Any]", proxy: Running, source: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pipe's end is ours
     allow_descriptors()
     tls = context() if proxy.tls else None
     held: list[socket.socket] = []
@@ -86,7 +88,7 @@ def _hold(pipe: "Connection[Any, Any]", proxy: Running, source: str) -> None:
         while True:
             try:
                 order, number = pipe.recv()
-            except (EOFError, KeyboardInterrupt):
+            except EOFError:
                 return
             try:
                 if order == "grow":
@@ -99,8 +101,6 @@ def _hold(pipe: "Connection[Any, Any]", proxy: Running, source: str) -> None:
                 pipe.send("")
             except (OSError, AssertionError) as error:
                 pipe.send(f"connection {len(held)} from {source}: {type(error).__name__}: {error}")
-            except KeyboardInterrupt:
-                return
 
 
 def latencies(proxy: Running, standing: socket.socket, probes: int) -> dict[str, float]:

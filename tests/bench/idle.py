@@ -118,7 +118,7 @@ def publish(directory: Path, found: dict[str, list[Step]], limits: list[str], co
     shown = {"new connection, ms": ("new_p50", "new_p99"), "echo, us": ("echo_p50", "echo_p99"), "KiB each": ("kib",)}
     panels = {
         title: {
-            f"{name} {key.rpartition('_')[2]}": [
+            f"{name} {key.rpartition('_')[2]}".removesuffix(" kib"): [
                 (step["connections"], step[key]) for step in steps if step["connections"]
             ]
             for key in keys
@@ -126,7 +126,9 @@ def publish(directory: Path, found: dict[str, list[Step]], limits: list[str], co
         }
         for title, keys in shown.items()
     }
-    plots.curves(image, panels, "idle connections in one worker")
+    plots.curves(
+        image, panels, "idle connections in one worker", steep=[title for title in shown if "KiB" not in title]
+    )
     return page(directory)
 
 

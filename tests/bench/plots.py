@@ -37,8 +37,11 @@ def bars(path: Path, ratios: Mapping[str, Mapping[str, float]], bounds: Mapping[
     _save(figure, path)
 
 
-def curves(path: Path, panels: Mapping[str, Mapping[str, Curve]], across: str) -> None:
-    """One panel above the other, each with its title and its curves by name. A name begins with its program's."""
+def curves(path: Path, panels: Mapping[str, Mapping[str, Curve]], across: str, steep: Sequence[str] = ()) -> None:
+    """One panel above the other, each with its title and its curves by name. A name begins with its program's.
+
+    `steep`: the panels with a logarithmic scale. The others begin at nothing.
+    """
     pyplot = _pyplot(path)
     if pyplot is None:
         return
@@ -50,7 +53,10 @@ def curves(path: Path, panels: Mapping[str, Mapping[str, Curve]], across: str) -
             marker = "." if len(curve) < 30 else None
             axes.plot(*zip(*curve, strict=True), style, marker=marker, label=name, color=colour)
         axes.set_title(title, fontsize=9)
-        axes.set_ylim(bottom=0)
+        if title in steep:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(0, 1.15 * max(value for curve in lines.values() for _, value in curve) or 1)
         axes.grid(alpha=0.3)
         if len(lines) > 1:
             axes.legend(fontsize=8)
