@@ -18,7 +18,7 @@ from gtunnel.conf.settings import Timeouts
 from gtunnel.errors import GtunnelError
 from gtunnel.net.errors import WaitTimeoutError
 from gtunnel.net.legs import Leg, Scratch
-from gtunnel.net.waiting import Wakeup
+from gtunnel.net.waiting import READ, Wakeup
 
 # Four mebibytes: about what a kernel's receive buffer holds.
 MAX_SALVAGED_BUFFERS: Final = 64
@@ -38,18 +38,22 @@ class Flow:
         self.ended = False  # the source has ended
         self.finished = False  # the sink was told
 
-    def pump(self, scratch: memoryview) -> None:
-        """Move what can be moved without waiting, one buffer at most."""
+    def pump(self, scratch: memoryview) -> bool:
+        """Move what can be moved without waiting, one buffer at most.
+
+        True when nothing is in the way: all that came was taken, and the source has not ended. Then there is nothing
+        to do before the source is readable again.
+        """
         sink = self.sink
         if sink.blocked and not sink.flush():
-            return
+            return False
         if self.held:
             taken = sink.send(memoryview(self.held))
             self.count += taken
             self.held = self.held[taken:]
             if self.held or sink.blocked:
-                return
-        if not self.ended and self.source.readable:
+                return False
+        if not self.ended and self.source.watch.readable:
             received = self.source.receive(scratch)
             if received:
                 if self.on_first is not None:
@@ -64,6 +68,7 @@ class Flow:
         if self.ended and not self.held and not self.finished:
             sink.finish()
             self.finished = True
+        return not (self.ended or self.held or sink.blocked)
 
     def salvage(self, scratch: memoryview) -> None:
         """After a failure: pass on what has come already, as far as the sink takes it at once. Raises nothing.
@@ -120,26 +125,48 @@ class Relay:
 
         Raises `WaitTimeoutError` for TIMEOUTidle and whatever a leg raises.
         """
-        forth, back, buffer = self.forth, self.back, scratch.plain
+        forth, back, buffer, idle = self.forth, self.back, scratch.plain, timeouts.idle
         one, other = forth.source, forth.sink
+        of_one, of_other = one.watch, other.watch
+        # Whether nothing is in the way of either flow: then only what is readable needs looking at. The usual case.
+        easy = False
         while True:
             try:
-                forth.pump(buffer)
-                back.pump(buffer)
+                if not easy or of_one.readable:
+                    easy = forth.pump(buffer)
+                # What `one` has received may make it say something (a TLS alert, a key update): that is flushed, too.
+                if not easy or of_other.readable or one.blocked:
+                    easy = back.pump(buffer) and easy
             except GtunnelError:
                 forth.salvage(buffer)
                 back.salvage(buffer)
                 raise
+            if easy and not (one.blocked or other.blocked):
+                if of_one.readable or of_other.readable:
+                    wakeup.rest()
+                    continue
+                if of_one.armed != READ:
+                    of_one.want(READ)
+                if of_other.armed != READ:
+                    of_other.want(READ)
+                if wakeup.wait(idle):
+                    continue
+                raise _idle()
+            easy = False
             if forth.done and back.done:
                 return True
-            if (forth.receives and one.readable) or (back.receives and other.readable):
+            if (forth.receives and of_one.readable) or (back.receives and of_other.readable):
                 wakeup.rest()
                 continue
             one.want(receive=forth.receives, send=back.sends)
             other.want(receive=back.receives, send=forth.sends)
             open_both_ways = not (forth.ended or back.ended)
             if open_both_ways or forth.sends or back.sends:
-                if not wakeup.wait(timeouts.idle):
-                    raise WaitTimeoutError(waiting="transfer", option="TIMEOUTidle", consequence="sending reset")
+                if not wakeup.wait(idle):
+                    raise _idle()
             elif not wakeup.wait(timeouts.close):
                 return False
+
+
+def _idle() -> WaitTimeoutError:
+    return WaitTimeoutError(waiting="transfer", option="TIMEOUTidle", consequence="sending reset")

@@ -6,23 +6,18 @@ caller's memory, and "nothing now" is a number. Everything else that OpenSSL has
 exceptions, which look at the error queue and at what callbacks have raised.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
-
-OUTPUT_BYTES: Final = 4 * (16384 + 256)
-"""What one `output` gives at most: four full records with their overhead, the size that relays move at a time."""
 
 # ssl.h. What SSL_get_error says where nothing is wrong; the numbers are part of OpenSSL's interface.
 _WANT_READ: Final = lib.SSL_ERROR_WANT_READ
 _WANT_WRITE: Final = lib.SSL_ERROR_WANT_WRITE
 
 _read, _write, _error = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
-_bio_read, _bio_write = lib.BIO_read, lib.BIO_write
-_memory, _bytes = ffi.from_buffer, ffi.buffer
-# One for the process: it is filled and copied out of in one call.
-_output: Any = ffi.new("char[]", OUTPUT_BYTES)
+_bio_read, _bio_write, _bio_size = lib.BIO_read, lib.BIO_write, lib.BIO_get_mem_data
+_memory, _NULL = ffi.from_buffer, ffi.NULL
 
 
 class Records:
@@ -57,10 +52,18 @@ class Records:
         count: int = _write(self._ssl, _memory(plaintext), len(plaintext))
         return count if count > 0 else self._nothing(count)
 
-    def output(self) -> bytes:
-        """Ciphertext to send, `OUTPUT_BYTES` at most; empty when there is none."""
-        count = _bio_read(self._from_ssl, _output, OUTPUT_BYTES)
-        return bytes(_bytes(_output, count)) if count > 0 else b""
+    def unread(self) -> bool:
+        """Whether some of what was fed has not been looked at: perhaps a whole record, perhaps the start of one."""
+        return bool(_bio_size(self._into_ssl, _NULL))
+
+    def has_output(self) -> bool:
+        """Whether there is ciphertext to send."""
+        return bool(_bio_size(self._from_ssl, _NULL))
+
+    def output(self, buffer: memoryview) -> int:
+        """Move ciphertext that is to be sent into `buffer`: how many bytes; 0 when there are none."""
+        # A BIO that is asked in vain notes it, which costs more than to ask for its size.
+        return _bio_read(self._from_ssl, _memory(buffer), len(buffer)) if self.has_output() else 0
 
     def _nothing(self, result: int) -> int:
         if _error(self._ssl, result) in (_WANT_READ, _WANT_WRITE):

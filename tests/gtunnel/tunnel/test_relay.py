@@ -14,6 +14,21 @@ from gtunnel.tunnel.relay import Relay
 QUICK = Timeouts(busy=1, close=0.02, connect=1, idle=0.05)
 
 
+class ScriptedWatch:
+    """Readable while there is a script."""
+
+    def __init__(self, script: list[bytes | Exception | None]) -> None:
+        self._script = script
+        self.armed = 0
+
+    @property
+    def readable(self) -> bool:
+        return bool(self._script)
+
+    def want(self, events: int) -> None:
+        self.armed = events
+
+
 class ScriptedLeg:
     """Gives what its script says, one item a receive: bytes, None (nothing now), b"" (the end), or an error.
 
@@ -27,10 +42,7 @@ class ScriptedLeg:
         self.taken = bytearray()
         self.finished = 0
         self.wants: list[tuple[bool, bool]] = []
-
-    @property
-    def readable(self) -> bool:
-        return bool(self.script)
+        self.watch = ScriptedWatch(self.script)
 
     def receive(self, buffer: memoryview) -> int | None:
         item = self.script.pop(0) if self.script else None
