@@ -15,7 +15,7 @@ from typing import Protocol
 
 from gtunnel.errors import GtunnelError
 from gtunnel.net.errors import SocketError, WaitTimeoutError
-from gtunnel.net.waiting import READ, WRITE, Wakeup, Watch
+from gtunnel.net.waiting import READ, WRITE, Wakeup
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import HandshakeError
 

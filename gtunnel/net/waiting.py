@@ -87,11 +87,13 @@ class Watch:
 class Wakeup:
     """Where one greenlet waits. Owns its watches and its timer: `close` it when the connection ends."""
 
-    __slots__ = ("_deadline", "_expiry", "_greenlet", "_hub", "_timer", "_watches")
+    __slots__ = ("_deadline", "_expiry", "_greenlet", "_hub", "_react", "_seconds", "_timer", "_watches")
 
     def __init__(self) -> None:
         self._hub = get_hub()
         self._greenlet: Any = None
+        self._react: Callable[[], bool] | None = None
+        self._seconds = 0.0
         self._watches: list[Watch] = []
         self._timer: Any = None
         self._expiry = 0.0
@@ -122,6 +124,18 @@ class Wakeup:
         finally:
             self._greenlet = None
 
+    def attend(self, seconds: float, react: Callable[[], bool]) -> bool:
+        """Wait, but let `react` deal with what the watches tell: at once, in the loop, without a switch of greenlets.
+
+        `react` must not wait itself. While it returns True the wait begins anew; False ends it (True is returned), and
+        so does an exception, which is raised here. False if nothing came for `seconds`, which must be more than 0.
+        """
+        self._react, self._seconds = react, seconds
+        try:
+            return self.wait(seconds)
+        finally:
+            self._react = None
+
     def rest(self) -> None:
         """Let others run for one turn of the loop: between the pieces of work of a busy connection."""
         self._hub.loop.run_callback(self.wake)
@@ -142,9 +156,20 @@ class Wakeup:
         greenlet = self._greenlet
         if greenlet is None:
             return False
+        react, error = self._react, None
+        if react is not None:
+            try:
+                if react():
+                    self._deadline = monotonic() + self._seconds
+                    return True
+            except Exception as raised:  # noqa: BLE001 - all of it is the greenlet's
+                error = raised
         # Cleared first: a second watcher that fires in the same turn must not switch into whatever runs next.
         self._greenlet = None
-        greenlet.switch(True)
+        if error is None:
+            greenlet.switch(True)
+        else:
+            greenlet.throw(error)
         return True
 
     def _arm(self, seconds: float) -> None:

@@ -11,14 +11,13 @@ closed for TIMEOUTclose. Any failure ends both flows; who learns of it, and how,
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from gtunnel.conf.settings import Timeouts
 from gtunnel.errors import GtunnelError
 from gtunnel.net.errors import WaitTimeoutError
 from gtunnel.net.legs import Leg, Scratch
-from gtunnel.net.waiting import READ, Wakeup
+from gtunnel.net.waiting import Wakeup
 
 # Four mebibytes: about what a kernel's receive buffer holds.
 MAX_SALVAGED_BUFFERS: Final = 64
@@ -41,8 +40,7 @@ class Flow:
     def pump(self, scratch: memoryview) -> bool:
         """Move what can be moved without waiting, one buffer at most.
 
-        True when nothing is in the way: all that came was taken, and the source has not ended. Then there is nothing
-        to do before the source is readable again.
+        True when nothing is in the way: all that came was taken, the source has not ended, and has spoken.
         """
         sink = self.sink
         if sink.blocked and not sink.flush():
@@ -68,7 +66,21 @@ class Flow:
         if self.ended and not self.held and not self.finished:
             sink.finish()
             self.finished = True
-        return not (self.ended or self.held or sink.blocked)
+        return not (self.ended or self.held or sink.blocked or self.on_first)
+
+    def pass_on(self, scratch: memoryview) -> bool:
+        """`pump` where nothing is held, blocked or ended: the usual case. False when that is no longer so."""
+        received = self.source.receive(scratch)
+        if not received:
+            self.ended = received == 0
+            return received is None
+        sink = self.sink
+        taken = sink.send(scratch[:received])
+        self.count += taken
+        if taken < received:
+            self.held = bytes(scratch[taken:received])
+            return False
+        return not sink.blocked
 
     def salvage(self, scratch: memoryview) -> None:
         """After a failure: pass on what has come already, as far as the sink takes it at once. Raises nothing.
@@ -104,17 +116,18 @@ class Flow:
         return self.finished and not self.sink.blocked
 
 
-@dataclass(frozen=True, slots=True)
 class Relay:
     """Two flows between two legs."""
 
-    forth: Flow
-    back: Flow
+    __slots__ = ("_buffer", "_one", "_other", "back", "forth")
 
-    @staticmethod
-    def between(one: Leg, other: Leg) -> "Relay":
+    def __init__(self, one: Leg, other: Leg) -> None:
         """`forth` is from `one` to `other`. The legs stay the caller's to close."""
-        return Relay(Flow(one, other), Flow(other, one))
+        self.forth = Flow(one, other)
+        self.back = Flow(other, one)
+        self._one = one
+        self._other = other
+        self._buffer = memoryview(b"")
 
     def ended(self, leg: Leg | None) -> bool:
         """Whether a leg has ended what it sends."""
@@ -125,48 +138,52 @@ class Relay:
 
         Raises `WaitTimeoutError` for TIMEOUTidle and whatever a leg raises.
         """
-        forth, back, buffer, idle = self.forth, self.back, scratch.plain, timeouts.idle
-        one, other = forth.source, forth.sink
-        of_one, of_other = one.watch, other.watch
-        # Whether nothing is in the way of either flow: then only what is readable needs looking at. The usual case.
-        easy = False
+        forth, back, one, other = self.forth, self.back, self._one, self._other
+        self._buffer = scratch.plain
         while True:
             try:
-                if not easy or of_one.readable:
-                    easy = forth.pump(buffer)
-                # What `one` has received may make it say something (a TLS alert, a key update): that is flushed, too.
-                if not easy or of_other.readable or one.blocked:
-                    easy = back.pump(buffer) and easy
+                easy = self._pump()
+                if easy:
+                    one.want(receive=True, send=False)
+                    other.want(receive=True, send=False)
+                    came = wakeup.attend(timeouts.idle, self._turn)
             except GtunnelError:
-                forth.salvage(buffer)
-                back.salvage(buffer)
+                forth.salvage(self._buffer)
+                back.salvage(self._buffer)
                 raise
-            if easy and not (one.blocked or other.blocked):
-                if of_one.readable or of_other.readable:
+            if not easy:
+                if forth.done and back.done:
+                    return True
+                if (forth.receives and one.watch.readable) or (back.receives and other.watch.readable):
                     wakeup.rest()
                     continue
-                if of_one.armed != READ:
-                    of_one.want(READ)
-                if of_other.armed != READ:
-                    of_other.want(READ)
-                if wakeup.wait(idle):
-                    continue
-                raise _idle()
-            easy = False
-            if forth.done and back.done:
-                return True
-            if (forth.receives and of_one.readable) or (back.receives and of_other.readable):
-                wakeup.rest()
-                continue
-            one.want(receive=forth.receives, send=back.sends)
-            other.want(receive=back.receives, send=forth.sends)
-            open_both_ways = not (forth.ended or back.ended)
-            if open_both_ways or forth.sends or back.sends:
-                if not wakeup.wait(idle):
-                    raise _idle()
-            elif not wakeup.wait(timeouts.close):
+                one.want(receive=forth.receives, send=back.sends)
+                other.want(receive=back.receives, send=forth.sends)
+                came = wakeup.wait(timeouts.idle if self._is_awaited() else timeouts.close)
+            if not came:
+                if self._is_awaited():
+                    raise WaitTimeoutError(waiting="transfer", option="TIMEOUTidle", consequence="sending reset")
                 return False
 
+    def _pump(self) -> bool:
+        """Move what can be moved. True if nothing is in the way of either flow, and there is no more to move now."""
+        easy = self.forth.pump(self._buffer)
+        return self.back.pump(self._buffer) and easy and self._is_at_rest()
 
-def _idle() -> WaitTimeoutError:
-    return WaitTimeoutError(waiting="transfer", option="TIMEOUTidle", consequence="sending reset")
+    def _turn(self) -> bool:
+        """The same where nothing was in the way, as in nearly all turns: only what is readable needs looking at."""
+        if self._one.watch.readable and not self.forth.pass_on(self._buffer):
+            return False
+        if self._other.watch.readable and not self.back.pass_on(self._buffer):
+            return False
+        return self._is_at_rest()
+
+    def _is_at_rest(self) -> bool:
+        one, other = self._one, self._other
+        # A leg that has received may have something to say of its own (a TLS alert, a key update).
+        return not (one.watch.readable or other.watch.readable or one.blocked or other.blocked)
+
+    def _is_awaited(self) -> bool:
+        """Whether TIMEOUTidle counts: the connection is open both ways, or there is something left to send."""
+        forth, back = self.forth, self.back
+        return not (forth.ended or back.ended) or forth.sends or back.sends

@@ -84,7 +84,7 @@ def run(
     one: ScriptedLeg, other: ScriptedLeg, timeouts: Timeouts = QUICK, *, room_comes: bool = False
 ) -> tuple[bool, Relay]:
     wakeup = Wakeup()
-    relay = Relay.between(one, other)
+    relay = Relay(one, other)
     try:
         # Then whatever blocks is free again in the next turn.
         waker = gevent.spawn(_wake_for_ever, wakeup) if room_comes else None
@@ -98,7 +98,7 @@ def run(
 
 def _wake_for_ever(wakeup: Wakeup) -> None:
     while True:
-        gevent.get_hub().loop.run_callback(wakeup._wake)
+        gevent.get_hub().loop.run_callback(wakeup.wake)
         gevent.sleep(0)
 
 
@@ -179,7 +179,7 @@ def test_any_mixture_of_chunks_and_room_arrives(
 
 def test_who_wants_to_know_hears_of_the_first_bytes_only_once() -> None:
     one, other = ScriptedLeg([None, b"a", b"b"]), ScriptedLeg([])
-    relay, heard = Relay.between(one, other), []
+    relay, heard = Relay(one, other), []
     relay.forth.on_first = lambda: heard.append(bytes(other.taken))
     for _ in range(3):
         relay.forth.pump(memoryview(bytearray(10)))
