@@ -60,7 +60,7 @@ class TlsEngine:
 
     __slots__ = (
         *("_connection", "_context", "_eof", "_failure", "_function", "_lenient", "_records", "_renegotiation"),
-        *("_server", "_verdicts", "ended", "first", "more"),
+        *("_server", "_unread", "_verdicts", "ended", "first", "has_output", "more"),
     )
 
     def __init__(self, context: SSL.Context, request: Request | None) -> None:
@@ -85,7 +85,10 @@ class TlsEngine:
         else:
             connection.set_accept_state()
         self._connection = connection
-        self._records = Records(connection)
+        self._records = records = Records(connection)
+        self._unread = records.unread
+        # Bytes of ciphertext that must be sent.
+        self.has_output = records.has_output
         self._server = request is None
         self._function = "SSL_accept" if self._server else "SSL_connect"
         self._eof = False
@@ -137,15 +140,21 @@ class TlsEngine:
         """
         if self._failure is not None:
             raise self._failure
-        count = taken = self._read_record(buffer)
-        while taken and count < len(buffer) and self._records.unread():
+        self.more = False
+        count = self._read_record(buffer)
+        return self._read_rest(buffer, count) if count and (count == len(buffer) or self._unread()) else count
+
+    def _read_rest(self, buffer: memoryview, count: int) -> int:
+        """Read more records behind `count` bytes, or note that there may be more."""
+        taken = count
+        while taken and count < len(buffer):
             try:
                 taken = self._read_record(buffer[count:])
             except TlsStreamError as error:
                 self._failure = error
                 break
             count += taken
-        self.more = bool(count) and (count == len(buffer) or self.ended or self._failure is not None)
+        self.more = count == len(buffer) or self.ended or self._failure is not None
         return count
 
     def _read_record(self, buffer: memoryview) -> int:
@@ -178,10 +187,6 @@ class TlsEngine:
     def take_output(self, buffer: memoryview) -> int:
         """Move ciphertext that must be sent into `buffer`: how many bytes; 0 when there is none."""
         return self._records.output(buffer)
-
-    def has_output(self) -> bool:
-        """Whether there is ciphertext that must be sent."""
-        return self._records.has_output()
 
     def close(self) -> None:
         """Send close_notify (it is then in the output). The peer may go on sending. Raises `TlsStreamError`."""

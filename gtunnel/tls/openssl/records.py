@@ -6,6 +6,8 @@ caller's memory, and "nothing now" is a number. Everything else that OpenSSL has
 exceptions, which look at the error queue and at what callbacks have raised.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from OpenSSL import SSL
@@ -23,10 +25,14 @@ _memory, _NULL = ffi.from_buffer, ffi.NULL
 class Records:
     """The bytes of one connection, which has to have no socket and to live as long as this."""
 
-    __slots__ = ("_connection", "_from_ssl", "_into_ssl", "_ssl")
+    __slots__ = ("_connection", "_from_ssl", "_into_ssl", "_ssl", "has_output", "unread")
 
     def __init__(self, connection: SSL.Connection) -> None:
         self._connection = connection
+        # Bytes that were fed and not looked at: perhaps whole records, perhaps the start of one.
+        self.unread: Callable[[], int] = partial(_bio_size, connection._into_ssl, _NULL)
+        # Bytes of ciphertext to send.
+        self.has_output: Callable[[], int] = partial(_bio_size, connection._from_ssl, _NULL)
         self._ssl = connection._ssl
         self._into_ssl = connection._into_ssl
         self._from_ssl = connection._from_ssl
@@ -52,18 +58,10 @@ class Records:
         count: int = _write(self._ssl, _memory(plaintext), len(plaintext))
         return count if count > 0 else self._nothing(count)
 
-    def unread(self) -> bool:
-        """Whether some of what was fed has not been looked at: perhaps a whole record, perhaps the start of one."""
-        return bool(_bio_size(self._into_ssl, _NULL))
-
-    def has_output(self) -> bool:
-        """Whether there is ciphertext to send."""
-        return bool(_bio_size(self._from_ssl, _NULL))
-
     def output(self, buffer: memoryview) -> int:
         """Move ciphertext that is to be sent into `buffer`: how many bytes; 0 when there are none."""
-        # A BIO that is asked in vain notes it, which costs more than to ask for its size.
-        return _bio_read(self._from_ssl, _memory(buffer), len(buffer)) if self.has_output() else 0
+        count: int = _bio_read(self._from_ssl, _memory(buffer), len(buffer))
+        return max(count, 0)
 
     def _nothing(self, result: int) -> int:
         if _error(self._ssl, result) in (_WANT_READ, _WANT_WRITE):
