@@ -23,6 +23,7 @@ class PtyLeg:
     """See `Leg`. Owns the master's descriptor."""
 
     __slots__ = ("_fd", "_wakeup", "blocked", "watch")
+    pending = False
 
     def __init__(self, master: int, wakeup: Wakeup) -> None:
         """Take over `master`, which must be non-blocking."""

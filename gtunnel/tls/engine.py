@@ -178,7 +178,10 @@ class TlsEngine:
         return count
 
     def write(self, plaintext: memoryview) -> int:
-        """Encrypt; returns how much was taken. 0 means that input is needed first. Raises `TlsStreamError`."""
+        """Encrypt; returns how much was taken: all, or 0 if input is needed first. Then the same has to be given again.
+
+        Raises `TlsStreamError`.
+        """
         try:
             return self._records.write(plaintext)
         except SSL.Error as error:

@@ -20,7 +20,7 @@ from gtunnel.net.legs import Leg, Scratch
 from gtunnel.net.waiting import Wakeup
 
 # Four mebibytes: about what a kernel's receive buffer holds.
-MAX_SALVAGED_BUFFERS: Final = 64
+MAX_SALVAGED_BUFFERS: Final = 32
 
 
 class Flow:
@@ -166,7 +166,7 @@ class Relay:
                 return False
 
     def _pump(self) -> bool:
-        """Move what can be moved. True if nothing is in the way of either flow, and there is no more to move now."""
+        """Move what can be moved. True if nothing is in the way of either flow, and the watches tell what comes."""
         easy = self.forth.pump(self._buffer)
         return self.back.pump(self._buffer) and easy and self._is_at_rest()
 
@@ -180,8 +180,9 @@ class Relay:
 
     def _is_at_rest(self) -> bool:
         one, other = self._one, self._other
-        # A leg that has received may have something to say of its own (a TLS alert, a key update).
-        return not (one.watch.readable or other.watch.readable or one.blocked or other.blocked)
+        # A leg that has received may have something to say of its own (a TLS alert, a key update). Whatever the kernel
+        # still has is told in the loop's next turn, after the others had theirs.
+        return not (one.pending or other.pending or one.blocked or other.blocked)
 
     def _is_awaited(self) -> bool:
         """Whether TIMEOUTidle counts: the connection is open both ways, or there is something left to send."""

@@ -51,7 +51,8 @@ class Records:
         return count if count > 0 else self._nothing(count)
 
     def write(self, plaintext: memoryview) -> int:
-        """Encrypt (SSL_write): how much was taken, a record at most; 0 where something has to be fed first.
+        """Encrypt (SSL_write): how much was taken, a record at most unless the context is to `write_whole`; 0 where
+        something has to be fed first.
 
         Raises `SSL.Error`.
         """

@@ -44,6 +44,11 @@ class ScriptedLeg:
         self.wants: list[tuple[bool, bool]] = []
         self.watch = ScriptedWatch(self.script)
 
+    @property
+    def pending(self) -> bool:
+        """No loop tells of what comes."""
+        return bool(self.script)
+
     def receive(self, buffer: memoryview) -> int | None:
         item = self.script.pop(0) if self.script else None
         if isinstance(item, Exception):
