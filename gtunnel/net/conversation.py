@@ -61,7 +61,7 @@ class Conversation:
 
     def glance(self, leg: Leg) -> bytes:
         """What has come and was not taken yet. Raises `UnexpectedCloseError` and what a leg does."""
-        count = leg.receive(self._buffer) if leg.readable and not len(self._inbox) else None
+        count = leg.receive(self._buffer) if leg.watch.readable and not len(self._inbox) else None
         if count == 0:
             raise UnexpectedCloseError(side=self._side.value)
         if count is not None:
@@ -73,7 +73,7 @@ class Conversation:
         return self._inbox.take_rest()
 
     def _fill(self, leg: Leg, deadline: float) -> None:
-        count = leg.receive(self._buffer) if leg.readable else None
+        count = leg.receive(self._buffer) if leg.watch.readable else None
         if count is None:
             self._wait(leg, deadline, receive=True)
         elif not count:

@@ -66,9 +66,9 @@ class DatagramRelay:
         self._moved = monotonic()
         while True:
             more = any([self._take_client(log), *(self._take_target(sock) for sock in tuple(self._outer.values()))])
-            if leg.readable and leg.receive(word) == 0:
+            if leg.watch.readable and leg.receive(word) == 0:
                 return
-            if more or leg.readable:
+            if more or leg.watch.readable:
                 self._wakeup.rest()
                 continue
             leg.want(receive=True, send=False)

@@ -17,10 +17,11 @@ from gtunnel.errors import GtunnelError
 from gtunnel.net.errors import SocketError, WaitTimeoutError
 from gtunnel.net.waiting import READ, WRITE, Wakeup
 from gtunnel.tls.engine import TlsEngine
-from gtunnel.tls.errors import HandshakeError, TlsStreamError
+from gtunnel.tls.errors import HandshakeError
 
-# What one receive takes at most: four TLS records. Larger buffers leave the cache and were slower.
-SCRATCH_BYTES = 4 * 16384
+# What one receive takes at most: eight TLS records. With half of it bulk data took a tenth more of processor time, with
+# twice as much hardly less; and it is also what a connection may keep for a slow reader.
+SCRATCH_BYTES = 8 * 16384
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -30,15 +31,35 @@ class Scratch:
     """A worker's buffers. Between a receive and a send nothing else runs, so all connections share them."""
 
     plain: memoryview = field(default_factory=lambda: memoryview(bytearray(SCRATCH_BYTES)))
-    cipher: memoryview = field(default_factory=lambda: memoryview(bytearray(SCRATCH_BYTES + 1024)))
+    # Ciphertext that has been received, until it is fed, and such that is sent: the records of all of `plain`.
+    cipher: memoryview = field(default_factory=lambda: memoryview(bytearray(SCRATCH_BYTES + 8 * 256)))
+
+
+class Readiness(Protocol):
+    """What a relay needs of a leg's `Watch`: see there."""
+
+    @property
+    def readable(self) -> bool:
+        """Whether a `receive` may give something."""
+
+    @property
+    def armed(self) -> int:
+        """What it waits for now."""
+
+    def want(self, events: int) -> None:
+        """Set what it waits for."""
 
 
 class Leg(Protocol):
     """One side of a connection. Owns its socket."""
 
     @property
-    def readable(self) -> bool:
+    def watch(self) -> Readiness:
         """Whether a `receive` may give something."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether a `receive` may give something that was received already: no watch would tell of it."""
 
     @property
     def blocked(self) -> bool:
@@ -72,7 +93,8 @@ class Leg(Protocol):
 class PlainLeg:
     """A socket as it is."""
 
-    __slots__ = ("_wakeup", "_watch", "blocked", "sock", "told")
+    __slots__ = ("_wakeup", "blocked", "sock", "told", "watch")
+    pending = False
 
     def __init__(self, sock: socket.socket, wakeup: Wakeup) -> None:
         """Take over `sock`, which must be non-blocking."""
@@ -81,25 +103,20 @@ class PlainLeg:
         # Whether the peer has been told of a failure otherwise: it needs no reset then.
         self.told = False
         self._wakeup = wakeup
-        self._watch = wakeup.watch(sock.fileno())
-
-    @property
-    def readable(self) -> bool:
-        """Whether a `receive` may give something."""
-        return self._watch.readable
+        self.watch = wakeup.watch(sock.fileno())
 
     def receive(self, buffer: memoryview) -> int | None:
         """See `Leg`."""
         try:
             count = self.sock.recv_into(buffer)
         except BlockingIOError:
-            self._watch.readable = False
+            self.watch.readable = False
             return None
         except OSError as error:
             raise SocketError.of("readsocket", error) from error
         if 0 < count < len(buffer):
             # The socket is drained; asking again would only tell that.
-            self._watch.readable = False
+            self.watch.readable = False
         return count
 
     def send(self, data: memoryview) -> int:
@@ -135,11 +152,11 @@ class PlainLeg:
 
     def want(self, *, receive: bool, send: bool) -> None:
         """See `Leg`."""
-        self._watch.want((READ if receive else 0) | (WRITE if send else 0))
+        self.watch.want((READ if receive else 0) | (WRITE if send else 0))
 
     def close(self, *, reset: bool) -> None:
         """See `Leg`."""
-        self._wakeup.forget(self._watch)
+        self._wakeup.forget(self.watch)
         if reset and not self.told:
             with contextlib.suppress(OSError):
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -149,7 +166,10 @@ class PlainLeg:
 class TlsLeg:
     """A socket with a TLS engine before it."""
 
-    __slots__ = ("_backlog", "_buffer", "_engine", "_failure", "_more", "_plain", "_starved", "_wakeup", "on_data")
+    __slots__ = (
+        *("_backlog", "_buffer", "_engine", "_plain", "_starved", "_wakeup"),
+        *("blocked", "on_data", "pending", "watch"),
+    )
 
     def __init__(self, plain: PlainLeg, engine: TlsEngine, scratch: Scratch, wakeup: Wakeup) -> None:
         """Take over the plain leg; from now on its bytes are TLS."""
@@ -157,10 +177,13 @@ class TlsLeg:
         self._engine = engine
         self._buffer = scratch.cipher
         self._wakeup = wakeup
+        # Ciphertext that the kernel did not take, and whether the engine takes nothing before it is fed: `blocked`.
         self._backlog = memoryview(b"")
-        self._failure: TlsStreamError | None = None
-        self._more = False
         self._starved = False
+        self.blocked = False
+        # Also readable while something is pending: records that were received already.
+        self.pending = False
+        self.watch = plain.watch
         # Called once, when the peer's first data has come.
         self.on_data: Callable[[], None] | None = None
 
@@ -168,16 +191,6 @@ class TlsLeg:
     def engine(self) -> TlsEngine:
         """The engine, for what was negotiated."""
         return self._engine
-
-    @property
-    def readable(self) -> bool:
-        """Whether a `receive` may give something: from the socket, or from records that were received already."""
-        return self._more or self._plain.readable
-
-    @property
-    def blocked(self) -> bool:
-        """See `Leg`."""
-        return bool(self._backlog) or self._starved
 
     def handshake(self, seconds: float, convince: Callable[[], None] | None = None) -> None:
         """Shake hands within `seconds` (TIMEOUTbusy). Raises `HandshakeError`, `SocketError`, `WaitTimeoutError`.
@@ -209,8 +222,7 @@ class TlsLeg:
             flushed = self.flush()
             if done and flushed:
                 plain.want(receive=False, send=False)
-                # The peer's first data may have come in the same segment as its last handshake message.
-                self._more = True
+                self.pending = self.watch.readable = True
                 return
             left = deadline - monotonic()
             if left > 0 and not done and flushed and self._fill() is not None:
@@ -223,38 +235,37 @@ class TlsLeg:
 
     def receive(self, buffer: memoryview) -> int | None:
         """See `Leg`. Also raises `TlsTruncatedError`, once all that had come was read."""
-        if self._failure is not None:
-            raise self._failure
+        engine = self._engine
         # What was drained stays so until something is fed.
-        count = self._decrypt(buffer) if self._more else 0
-        if not count and not self._engine.ended and self._fill() is not None:
+        count = self._decrypt(buffer) if engine.more else 0
+        if not count and not engine.ended and self._fill() is not None:
             count = self._decrypt(buffer)
         # Once only: a peer may send records without data (key updates) as fast as we read them. While the socket has
         # more the leg stays readable, and others get their turn in between.
-        return count if count or self._engine.ended else None
+        return count if count or engine.ended else None
 
     def _decrypt(self, buffer: memoryview) -> int:
         engine = self._engine
-        count = 0
-        self._starved = False
         try:
-            while count < len(buffer):
-                got = engine.read_into(buffer[count:])
-                if not got:
-                    break
-                count += got
-        except TlsStreamError as error:
-            if not count:
+            count = engine.read_into(buffer)
+        finally:
+            if self._starved or engine.has_output():
                 self._collect()
-                raise
-            # What was decrypted before the failure is good and goes first.
-            self._failure = error
+        self.pending = engine.more
+        if self.pending:
+            self.watch.readable = True
         if count and self.on_data is not None:
             called, self.on_data = self.on_data, None
             called()
-        self._more = bool(count) and (count == len(buffer) or engine.ended or self._failure is not None)
-        self._collect()
         return count
+
+    def _collect(self) -> None:
+        """After a read: what it made the engine say (an alert, the answer to a key update) waits for a `flush`."""
+        self._starved = False
+        if not self._backlog:
+            count = self._engine.take_output(self._buffer)
+            self._backlog = memoryview(bytes(self._buffer[:count]))
+        self.blocked = bool(self._backlog)
 
     def _fill(self) -> int | None:
         """Feed the engine from the socket; None if there is nothing now, 0 at the end of the TCP stream."""
@@ -269,33 +280,33 @@ class TlsLeg:
 
     def send(self, data: memoryview) -> int:
         """See `Leg`."""
-        if not self.flush():
+        if self.blocked and not self.flush():
             return 0
-        count = 0
-        # One SSL_write makes one record: all of them go to the kernel together.
-        while count < len(data):
-            taken = self._engine.write(data[count:])
-            if not taken:
-                self._starved = True
-                break
-            count += taken
-        self.flush()
+        count = self._engine.write(data) if len(data) else 0
+        self._starved = count < len(data)
+        self._send_output()
         return count
 
     def flush(self) -> bool:
         """See `Leg`."""
-        self._collect()
         while self._backlog:
             sent = self._plain.send(self._backlog)
             self._backlog = self._backlog[sent:]
             if self._backlog:
                 return False
-            self._collect()
-        return not self._starved
+        self._send_output()
+        return not self.blocked
 
-    def _collect(self) -> None:
-        if not self._backlog:
-            self._backlog = memoryview(self._engine.take_output())
+    def _send_output(self) -> None:
+        buffer, plain = self._buffer, self._plain
+        while count := self._engine.take_output(buffer):
+            sent = plain.send(buffer[:count])
+            if sent < count:
+                self._backlog = memoryview(bytes(buffer[sent:count]))
+                break
+            if count < len(buffer):
+                break
+        self.blocked = self._starved or bool(self._backlog)
 
     def finish(self) -> None:
         """See `Leg`: close_notify."""

@@ -22,26 +22,22 @@ _CC: Final = 6
 class PtyLeg:
     """See `Leg`. Owns the master's descriptor."""
 
-    __slots__ = ("_fd", "_wakeup", "_watch", "blocked")
+    __slots__ = ("_fd", "_wakeup", "blocked", "watch")
+    pending = False
 
     def __init__(self, master: int, wakeup: Wakeup) -> None:
         """Take over `master`, which must be non-blocking."""
         self._fd = master
         self.blocked = False
         self._wakeup = wakeup
-        self._watch = wakeup.watch(master)
-
-    @property
-    def readable(self) -> bool:
-        """See `Leg`."""
-        return self._watch.readable
+        self.watch = wakeup.watch(master)
 
     def receive(self, buffer: memoryview) -> int | None:
         """See `Leg`."""
         try:
             return os.readv(self._fd, [buffer])
         except BlockingIOError:
-            self._watch.readable = False
+            self.watch.readable = False
             return None
         except OSError as error:
             if error.errno == errno.EIO:
@@ -77,9 +73,9 @@ class PtyLeg:
 
     def want(self, *, receive: bool, send: bool) -> None:
         """See `Leg`."""
-        self._watch.want((READ if receive else 0) | (WRITE if send else 0))
+        self.watch.want((READ if receive else 0) | (WRITE if send else 0))
 
     def close(self, *, reset: bool) -> None:  # noqa: ARG002 - a hang-up is all that a terminal knows
         """See `Leg`. The kernel tells the program's session by SIGHUP."""
-        self._wakeup.forget(self._watch)
+        self._wakeup.forget(self.watch)
         os.close(self._fd)

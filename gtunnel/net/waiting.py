@@ -23,47 +23,53 @@ class Watch:
     """The readiness of one descriptor, for one `Wakeup`. It does not own the descriptor.
 
     `readable` / `writable` start out true (trying costs one call and often succeeds) and are cleared by whoever met
-    EAGAIN.
+    EAGAIN. `armed` is the interest.
     """
 
-    __slots__ = ("_armed", "_io", "_wake", "fd", "readable", "writable")
+    __slots__ = ("_io", "_wakeup", "armed", "fd", "readable", "writable")
 
-    def __init__(self, fd: int, make: Callable[[int, int], Any], wake: Callable[[], bool]) -> None:
+    def __init__(self, fd: int, make: Callable[[int, int], Any], wakeup: "Wakeup") -> None:
         self.fd = fd
         self.readable = True
         self.writable = True
+        self.armed = 0
         self._io = {READ: make(fd, READ), WRITE: make(fd, WRITE)}
-        self._armed = 0
-        self._wake = wake
+        self._wakeup = wakeup
 
     def want(self, events: int) -> None:
         """Set the interest: READ, WRITE, both or 0."""
-        changed = events ^ self._armed
+        changed = events ^ self.armed
         if not changed:
             return
-        for event in (READ, WRITE):
-            if changed & event:
-                if events & event:
-                    self._io[event].start(self._fired, event)
-                else:
-                    self._io[event].stop()
-        self._armed = events
+        if changed & READ:
+            if events & READ:
+                self._io[READ].start(self._has_input)
+            else:
+                self._io[READ].stop()
+        if changed & WRITE:
+            if events & WRITE:
+                self._io[WRITE].start(self._has_room)
+            else:
+                self._io[WRITE].stop()
+        self.armed = events
 
-    def _fired(self, event: int) -> None:
-        if event == READ:
-            self.readable = True
-        else:
-            self.writable = True
-        if not self._wake():
-            self.want(self._armed & ~event)
+    def _has_input(self) -> None:
+        self.readable = True
+        if not self._wakeup.wake():
+            self.want(self.armed & ~READ)
+
+    def _has_room(self) -> None:
+        self.writable = True
+        if not self._wakeup.wake():
+            self.want(self.armed & ~WRITE)
 
     def poll(self) -> bool:
         """Look at the interest without waiting; True if anything was ready."""
-        if not self._armed:
+        if not self.armed:
             # poll(2) tells of errors unasked. Whoever does not care would be woken by them again and again.
             return False
         poller = select.poll()
-        mask = (select.POLLIN if self._armed & READ else 0) | (select.POLLOUT if self._armed & WRITE else 0)
+        mask = (select.POLLIN if self.armed & READ else 0) | (select.POLLOUT if self.armed & WRITE else 0)
         poller.register(self.fd, mask)
         ready = poller.poll(0)
         for _, found in ready:
@@ -81,11 +87,13 @@ class Watch:
 class Wakeup:
     """Where one greenlet waits. Owns its watches and its timer: `close` it when the connection ends."""
 
-    __slots__ = ("_deadline", "_expiry", "_greenlet", "_hub", "_timer", "_watches")
+    __slots__ = ("_deadline", "_expiry", "_greenlet", "_hub", "_react", "_seconds", "_timer", "_watches")
 
     def __init__(self) -> None:
         self._hub = get_hub()
         self._greenlet: Any = None
+        self._react: Callable[[], bool] | None = None
+        self._seconds = 0.0
         self._watches: list[Watch] = []
         self._timer: Any = None
         self._expiry = 0.0
@@ -93,7 +101,7 @@ class Wakeup:
 
     def watch(self, fd: int) -> Watch:
         """Start watching a descriptor; no interest yet."""
-        watch = Watch(fd, self._hub.loop.io, self._wake)
+        watch = Watch(fd, self._hub.loop.io, self)
         self._watches.append(watch)
         return watch
 
@@ -106,18 +114,31 @@ class Wakeup:
         """Let others run until a watch fires; False if `seconds` passed before. 0 looks without waiting."""
         if seconds <= 0:
             return sum(watch.poll() for watch in self._watches) > 0
-        self._deadline = monotonic() + seconds
-        if self._timer is None or self._deadline < self._expiry:
+        self._deadline = deadline = monotonic() + seconds
+        if self._timer is None or deadline < self._expiry:
             self._arm(seconds)
         self._greenlet = getcurrent()
         try:
-            return bool(self._hub.switch())
+            # True from `wake`, False from the timer.
+            return self._hub.switch()  # type: ignore[no-any-return]
         finally:
             self._greenlet = None
 
+    def attend(self, seconds: float, react: Callable[[], bool]) -> bool:
+        """Wait, but let `react` deal with what the watches tell: at once, in the loop, without a switch of greenlets.
+
+        `react` must not wait itself. While it returns True the wait begins anew; False ends it (True is returned), and
+        so does an exception, which is raised here. False if nothing came for `seconds`, which must be more than 0.
+        """
+        self._react, self._seconds = react, seconds
+        try:
+            return self.wait(seconds)
+        finally:
+            self._react = None
+
     def rest(self) -> None:
         """Let others run for one turn of the loop: between the pieces of work of a busy connection."""
-        self._hub.loop.run_callback(self._wake)
+        self._hub.loop.run_callback(self.wake)
         self._greenlet = getcurrent()
         try:
             self._hub.switch()
@@ -130,13 +151,25 @@ class Wakeup:
         while self._watches:
             self._watches.pop().close()
 
-    def _wake(self) -> bool:
+    def wake(self) -> bool:
+        """For the loop: end the wait at once; False if nobody waits."""
         greenlet = self._greenlet
         if greenlet is None:
             return False
+        react, error = self._react, None
+        if react is not None:
+            try:
+                if react():
+                    self._deadline = monotonic() + self._seconds
+                    return True
+            except Exception as raised:  # noqa: BLE001 - all of it is the greenlet's
+                error = raised
         # Cleared first: a second watcher that fires in the same turn must not switch into whatever runs next.
         self._greenlet = None
-        greenlet.switch(True)
+        if error is None:
+            greenlet.switch(True)
+        else:
+            greenlet.throw(error)
         return True
 
     def _arm(self, seconds: float) -> None:

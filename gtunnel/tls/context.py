@@ -15,6 +15,7 @@ from gtunnel.tls.keylog import set_keylog
 from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tls.ocsp.staple import Staple, staple_for
 from gtunnel.tls.ocsp.stapling import inquirer, take_staples, takes_staples
+from gtunnel.tls.openssl import binding
 from gtunnel.tls.policy import set_policy
 from gtunnel.tls.psk import set_keys
 from gtunnel.tls.resumption import ServerSessions, session_context, set_resumption
@@ -58,6 +59,7 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
     tls, site = service.tls, site or Site()
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    binding.write_whole(context)
     # Reads whole directories of certificates: only a server has use for it.
     good_for = b"" if service.client else session_context(service, site)
     take_all(

@@ -59,8 +59,8 @@ class TlsEngine:
     """One TLS connection without a socket. Not safe for two greenlets at once; a connection has only one."""
 
     __slots__ = (
-        *("_connection", "_context", "_eof", "_function", "_lenient", "_records", "_server", "_verdicts"),
-        *("ended", "first"),
+        *("_connection", "_context", "_eof", "_failure", "_function", "_lenient", "_records", "_renegotiation"),
+        *("_server", "_unread", "_verdicts", "ended", "first", "has_output", "more"),
     )
 
     def __init__(self, context: SSL.Context, request: Request | None) -> None:
@@ -72,6 +72,7 @@ class TlsEngine:
         # A name may lead to another context. The callbacks of the first one are called all the same (renegotiation).
         self._context = context
         self._verdicts = Verdicts()
+        self._renegotiation = self._verdicts.renegotiation
         connection.set_app_data(self._verdicts)
         if request is not None:
             connection.set_connect_state()
@@ -84,14 +85,20 @@ class TlsEngine:
         else:
             connection.set_accept_state()
         self._connection = connection
-        self._records = Records(connection)
+        self._records = records = Records(connection)
+        self._unread = records.unread
+        # Bytes of ciphertext that must be sent.
+        self.has_output = records.has_output
         self._server = request is None
         self._function = "SSL_accept" if self._server else "SSL_connect"
         self._eof = False
         # What the peer said first: it tells what it speaks, if that is not TLS.
         self.first = b""
         self._lenient = binding.has_option(connection, "IGNORE_UNEXPECTED_EOF")
+        self._failure: TlsStreamError | None = None
         self.ended = False
+        # Whether `read_into` may give something without being fed.
+        self.more = False
 
     def feed(self, ciphertext: memoryview | bytes) -> None:
         """Put received bytes in. The BIO takes all; the caller bounds how much it feeds before reading."""
@@ -116,6 +123,8 @@ class TlsEngine:
             return False
         except SSL.Error as error:
             raise HandshakeError(function=self._function, reason=protocol_reason(error)) from error
+        # The peer's first data may have come in the same segment as its last handshake message.
+        self.more = True
         return True
 
     def _limit(self) -> None:
@@ -127,7 +136,28 @@ class TlsEngine:
         """Decrypt up to `len(buffer)` bytes. 0 means: nothing now (feed more), or the end if `ended` is set.
 
         Raises `TlsStreamError`; `TlsTruncatedError` once everything received was read and no close_notify was in it.
+        What was decrypted before such a failure is good: it is returned, and the next call raises.
         """
+        if self._failure is not None:
+            raise self._failure
+        self.more = False
+        count = self._read_record(buffer)
+        return self._read_rest(buffer, count) if count and (count == len(buffer) or self._unread()) else count
+
+    def _read_rest(self, buffer: memoryview, count: int) -> int:
+        """Read more records behind `count` bytes, or note that there may be more."""
+        taken = count
+        while taken and count < len(buffer):
+            try:
+                taken = self._read_record(buffer[count:])
+            except TlsStreamError as error:
+                self._failure = error
+                break
+            count += taken
+        self.more = count == len(buffer) or self.ended or self._failure is not None
+        return count
+
+    def _read_record(self, buffer: memoryview) -> int:
         if self.ended:
             return 0
         try:
@@ -137,26 +167,29 @@ class TlsEngine:
             return 0
         except SSL.Error as error:
             raise TlsStreamError(function="SSL_read", reason=protocol_reason(error)) from error
+        # The peer may meanwhile have renegotiated as it must not.
+        refusal = self._renegotiation.refusal
+        if refusal is not None:
+            raise RenegotiationError(reason=refusal)
         if not count and self._eof:
             if not self._lenient:
                 raise TlsTruncatedError(function="SSL_read")
             self.ended = True
-        # The peer may meanwhile have renegotiated as it must not.
-        refusal = self._verdicts.renegotiation.refusal
-        if refusal is not None:
-            raise RenegotiationError(reason=refusal)
         return count
 
     def write(self, plaintext: memoryview) -> int:
-        """Encrypt; returns how much was taken. 0 means that input is needed first. Raises `TlsStreamError`."""
+        """Encrypt; returns how much was taken: all, or 0 if input is needed first. Then the same has to be given again.
+
+        Raises `TlsStreamError`.
+        """
         try:
             return self._records.write(plaintext)
         except SSL.Error as error:
             raise TlsStreamError(function="SSL_write", reason=protocol_reason(error)) from error
 
-    def take_output(self) -> bytes:
-        """Ciphertext to send, at most `records.OUTPUT_BYTES` bytes; empty when there is none."""
-        return self._records.output()
+    def take_output(self, buffer: memoryview) -> int:
+        """Move ciphertext that must be sent into `buffer`: how many bytes; 0 when there is none."""
+        return self._records.output(buffer)
 
     def close(self) -> None:
         """Send close_notify (it is then in the output). The peer may go on sending. Raises `TlsStreamError`."""

@@ -11,7 +11,6 @@ closed for TIMEOUTclose. Any failure ends both flows; who learns of it, and how,
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from gtunnel.conf.settings import Timeouts
@@ -21,7 +20,7 @@ from gtunnel.net.legs import Leg, Scratch
 from gtunnel.net.waiting import Wakeup
 
 # Four mebibytes: about what a kernel's receive buffer holds.
-MAX_SALVAGED_BUFFERS: Final = 64
+MAX_SALVAGED_BUFFERS: Final = 32
 
 
 class Flow:
@@ -38,18 +37,21 @@ class Flow:
         self.ended = False  # the source has ended
         self.finished = False  # the sink was told
 
-    def pump(self, scratch: memoryview) -> None:
-        """Move what can be moved without waiting, one buffer at most."""
+    def pump(self, scratch: memoryview) -> bool:
+        """Move what can be moved without waiting, one buffer at most.
+
+        True when nothing is in the way: all that came was taken, the source has not ended, and has spoken.
+        """
         sink = self.sink
         if sink.blocked and not sink.flush():
-            return
+            return False
         if self.held:
             taken = sink.send(memoryview(self.held))
             self.count += taken
             self.held = self.held[taken:]
             if self.held or sink.blocked:
-                return
-        if not self.ended and self.source.readable:
+                return False
+        if not self.ended and self.source.watch.readable:
             received = self.source.receive(scratch)
             if received:
                 if self.on_first is not None:
@@ -64,6 +66,21 @@ class Flow:
         if self.ended and not self.held and not self.finished:
             sink.finish()
             self.finished = True
+        return not (self.ended or self.held or sink.blocked or self.on_first)
+
+    def pass_on(self, scratch: memoryview) -> bool:
+        """`pump` where nothing is held, blocked or ended: the usual case. False when that is no longer so."""
+        received = self.source.receive(scratch)
+        if not received:
+            self.ended = received == 0
+            return received is None
+        sink = self.sink
+        taken = sink.send(scratch[:received])
+        self.count += taken
+        if taken < received:
+            self.held = bytes(scratch[taken:received])
+            return False
+        return not sink.blocked
 
     def salvage(self, scratch: memoryview) -> None:
         """After a failure: pass on what has come already, as far as the sink takes it at once. Raises nothing.
@@ -99,17 +116,18 @@ class Flow:
         return self.finished and not self.sink.blocked
 
 
-@dataclass(frozen=True, slots=True)
 class Relay:
     """Two flows between two legs."""
 
-    forth: Flow
-    back: Flow
+    __slots__ = ("_buffer", "_one", "_other", "back", "forth")
 
-    @staticmethod
-    def between(one: Leg, other: Leg) -> "Relay":
+    def __init__(self, one: Leg, other: Leg) -> None:
         """`forth` is from `one` to `other`. The legs stay the caller's to close."""
-        return Relay(Flow(one, other), Flow(other, one))
+        self.forth = Flow(one, other)
+        self.back = Flow(other, one)
+        self._one = one
+        self._other = other
+        self._buffer = memoryview(b"")
 
     def ended(self, leg: Leg | None) -> bool:
         """Whether a leg has ended what it sends."""
@@ -120,26 +138,53 @@ class Relay:
 
         Raises `WaitTimeoutError` for TIMEOUTidle and whatever a leg raises.
         """
-        forth, back, buffer = self.forth, self.back, scratch.plain
-        one, other = forth.source, forth.sink
+        forth, back, one, other = self.forth, self.back, self._one, self._other
+        self._buffer = scratch.plain
         while True:
             try:
-                forth.pump(buffer)
-                back.pump(buffer)
+                easy = self._pump()
+                if easy:
+                    one.want(receive=True, send=False)
+                    other.want(receive=True, send=False)
+                    came = wakeup.attend(timeouts.idle, self._turn)
             except GtunnelError:
-                forth.salvage(buffer)
-                back.salvage(buffer)
+                forth.salvage(self._buffer)
+                back.salvage(self._buffer)
                 raise
-            if forth.done and back.done:
-                return True
-            if (forth.receives and one.readable) or (back.receives and other.readable):
-                wakeup.rest()
-                continue
-            one.want(receive=forth.receives, send=back.sends)
-            other.want(receive=back.receives, send=forth.sends)
-            open_both_ways = not (forth.ended or back.ended)
-            if open_both_ways or forth.sends or back.sends:
-                if not wakeup.wait(timeouts.idle):
+            if not easy:
+                if forth.done and back.done:
+                    return True
+                if (forth.receives and one.watch.readable) or (back.receives and other.watch.readable):
+                    wakeup.rest()
+                    continue
+                one.want(receive=forth.receives, send=back.sends)
+                other.want(receive=back.receives, send=forth.sends)
+                came = wakeup.wait(timeouts.idle if self._is_awaited() else timeouts.close)
+            if not came:
+                if self._is_awaited():
                     raise WaitTimeoutError(waiting="transfer", option="TIMEOUTidle", consequence="sending reset")
-            elif not wakeup.wait(timeouts.close):
                 return False
+
+    def _pump(self) -> bool:
+        """Move what can be moved. True if nothing is in the way of either flow, and the watches tell what comes."""
+        easy = self.forth.pump(self._buffer)
+        return self.back.pump(self._buffer) and easy and self._is_at_rest()
+
+    def _turn(self) -> bool:
+        """The same where nothing was in the way, as in nearly all turns: only what is readable needs looking at."""
+        if self._one.watch.readable and not self.forth.pass_on(self._buffer):
+            return False
+        if self._other.watch.readable and not self.back.pass_on(self._buffer):
+            return False
+        return self._is_at_rest()
+
+    def _is_at_rest(self) -> bool:
+        one, other = self._one, self._other
+        # A leg that has received may have something to say of its own (a TLS alert, a key update). Whatever the kernel
+        # still has is told in the loop's next turn, after the others had theirs.
+        return not (one.pending or other.pending or one.blocked or other.blocked)
+
+    def _is_awaited(self) -> bool:
+        """Whether TIMEOUTidle counts: the connection is open both ways, or there is something left to send."""
+        forth, back = self.forth, self.back
+        return not (forth.ended or back.ended) or forth.sends or back.sends

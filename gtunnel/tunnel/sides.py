@@ -146,7 +146,7 @@ class Sides:
         """Both legs joined, with what has been said beyond the negotiation on its way already."""
         if self.near is None or self.far is None:
             raise RuntimeError("a protocol ended without a target")
-        relay = Relay.between(self.near, self.far)
+        relay = Relay(self.near, self.far)
         relay.forth.held = self.unread(Side.CLIENT)
         relay.back.held = self.unread(Side.TARGET)
         # Who answers is no listener of ours that is about to refuse a loop. From here on a client may come from the

@@ -191,3 +191,11 @@ def clear_errors() -> None:
     # A stale entry in the queue would be taken for the cause of the next failure.
     while lib.ERR_get_error():
         pass
+
+
+def write_whole(context: SSL.Context) -> None:
+    """Let SSL_write take all that it is given, as many records; pyOpenSSL's contexts take one record at a time.
+
+    What it could not take (a renegotiation is under way) has to be given to it again as it was.
+    """
+    lib.SSL_CTX_clear_mode(context._context, lib.SSL_MODE_ENABLE_PARTIAL_WRITE)

@@ -6,32 +6,33 @@ caller's memory, and "nothing now" is a number. Everything else that OpenSSL has
 exceptions, which look at the error queue and at what callbacks have raised.
 """
 
-from typing import Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
-
-OUTPUT_BYTES: Final = 4 * (16384 + 256)
-"""What one `output` gives at most: four full records with their overhead, the size that relays move at a time."""
 
 # ssl.h. What SSL_get_error says where nothing is wrong; the numbers are part of OpenSSL's interface.
 _WANT_READ: Final = lib.SSL_ERROR_WANT_READ
 _WANT_WRITE: Final = lib.SSL_ERROR_WANT_WRITE
 
 _read, _write, _error = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
-_bio_read, _bio_write = lib.BIO_read, lib.BIO_write
-_memory, _bytes = ffi.from_buffer, ffi.buffer
-# One for the process: it is filled and copied out of in one call.
-_output: Any = ffi.new("char[]", OUTPUT_BYTES)
+_bio_read, _bio_write, _bio_size = lib.BIO_read, lib.BIO_write, lib.BIO_get_mem_data
+_memory, _NULL = ffi.from_buffer, ffi.NULL
 
 
 class Records:
     """The bytes of one connection, which has to have no socket and to live as long as this."""
 
-    __slots__ = ("_connection", "_from_ssl", "_into_ssl", "_ssl")
+    __slots__ = ("_connection", "_from_ssl", "_into_ssl", "_ssl", "has_output", "unread")
 
     def __init__(self, connection: SSL.Connection) -> None:
         self._connection = connection
+        # Bytes that were fed and not looked at: perhaps whole records, perhaps the start of one.
+        self.unread: Callable[[], int] = partial(_bio_size, connection._into_ssl, _NULL)
+        # Bytes of ciphertext to send.
+        self.has_output: Callable[[], int] = partial(_bio_size, connection._from_ssl, _NULL)
         self._ssl = connection._ssl
         self._into_ssl = connection._into_ssl
         self._from_ssl = connection._from_ssl
@@ -50,17 +51,18 @@ class Records:
         return count if count > 0 else self._nothing(count)
 
     def write(self, plaintext: memoryview) -> int:
-        """Encrypt (SSL_write): how much was taken, a record at most; 0 where something has to be fed first.
+        """Encrypt (SSL_write): how much was taken, a record at most unless the context is to `write_whole`; 0 where
+        something has to be fed first.
 
         Raises `SSL.Error`.
         """
         count: int = _write(self._ssl, _memory(plaintext), len(plaintext))
         return count if count > 0 else self._nothing(count)
 
-    def output(self) -> bytes:
-        """Ciphertext to send, `OUTPUT_BYTES` at most; empty when there is none."""
-        count = _bio_read(self._from_ssl, _output, OUTPUT_BYTES)
-        return bytes(_bytes(_output, count)) if count > 0 else b""
+    def output(self, buffer: memoryview) -> int:
+        """Move ciphertext that is to be sent into `buffer`: how many bytes; 0 when there are none."""
+        count: int = _bio_read(self._from_ssl, _memory(buffer), len(buffer))
+        return max(count, 0)
 
     def _nothing(self, result: int) -> int:
         if _error(self._ssl, result) in (_WANT_READ, _WANT_WRITE):

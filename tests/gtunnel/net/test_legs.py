@@ -122,7 +122,7 @@ def send_all(leg: Leg, wakeup: Wakeup, data: bytes) -> None:
 def test_nothing_yet_is_none_and_not_the_end(ends: Ends) -> None:
     leg, _, _ = ends
     assert leg.receive(memoryview(bytearray(100))) is None
-    assert not leg.readable
+    assert not leg.watch.readable
 
 
 def test_what_the_peer_sends_is_received_whole(ends: Ends) -> None:

@@ -100,7 +100,15 @@ def met(client_engine: TlsEngine, server_engine: TlsEngine, cut: int = BUFFER) -
 
 def drain(engine: TlsEngine) -> bytes:
     """All that an engine has to send."""
-    return b"".join(iter(engine.take_output, b""))
+    return b"".join(chunks(engine))
+
+
+def chunks(engine: TlsEngine, size: int = BUFFER) -> Iterator[bytes]:
+    """The same, `size` bytes at a time."""
+    buffer = memoryview(bytearray(size))
+    while count := engine.take_output(buffer):
+        yield bytes(buffer[:count])
+    assert not engine.has_output()
 
 
 def read(engine: TlsEngine, size: int = BUFFER) -> bytes:

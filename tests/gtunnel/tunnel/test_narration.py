@@ -8,6 +8,7 @@ from gtunnel.tunnel.building import compile_service
 from gtunnel.tunnel.service import Service
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service
+from tests.gtunnel.tls.pairs import drain
 from tests.support.certificates import Pki
 
 
@@ -20,7 +21,7 @@ def shake_hands(client: TlsEngine, server: TlsEngine) -> None:
     while not all(done):
         for index, (one, other) in enumerate(((client, server), (server, client))):
             done[index] = one.handshake()
-            other.feed(one.take_output())
+            other.feed(drain(one))
 
 
 def test_before_it_the_name_that_is_sent_and_the_certificate_that_is_demanded(pki: Pki) -> None:

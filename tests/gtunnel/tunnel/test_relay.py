@@ -14,6 +14,21 @@ from gtunnel.tunnel.relay import Relay
 QUICK = Timeouts(busy=1, close=0.02, connect=1, idle=0.05)
 
 
+class ScriptedWatch:
+    """Readable while there is a script."""
+
+    def __init__(self, script: list[bytes | Exception | None]) -> None:
+        self._script = script
+        self.armed = 0
+
+    @property
+    def readable(self) -> bool:
+        return bool(self._script)
+
+    def want(self, events: int) -> None:
+        self.armed = events
+
+
 class ScriptedLeg:
     """Gives what its script says, one item a receive: bytes, None (nothing now), b"" (the end), or an error.
 
@@ -27,9 +42,11 @@ class ScriptedLeg:
         self.taken = bytearray()
         self.finished = 0
         self.wants: list[tuple[bool, bool]] = []
+        self.watch = ScriptedWatch(self.script)
 
     @property
-    def readable(self) -> bool:
+    def pending(self) -> bool:
+        """No loop tells of what comes."""
         return bool(self.script)
 
     def receive(self, buffer: memoryview) -> int | None:
@@ -72,7 +89,7 @@ def run(
     one: ScriptedLeg, other: ScriptedLeg, timeouts: Timeouts = QUICK, *, room_comes: bool = False
 ) -> tuple[bool, Relay]:
     wakeup = Wakeup()
-    relay = Relay.between(one, other)
+    relay = Relay(one, other)
     try:
         # Then whatever blocks is free again in the next turn.
         waker = gevent.spawn(_wake_for_ever, wakeup) if room_comes else None
@@ -86,7 +103,7 @@ def run(
 
 def _wake_for_ever(wakeup: Wakeup) -> None:
     while True:
-        gevent.get_hub().loop.run_callback(wakeup._wake)
+        gevent.get_hub().loop.run_callback(wakeup.wake)
         gevent.sleep(0)
 
 
@@ -167,7 +184,7 @@ def test_any_mixture_of_chunks_and_room_arrives(
 
 def test_who_wants_to_know_hears_of_the_first_bytes_only_once() -> None:
     one, other = ScriptedLeg([None, b"a", b"b"]), ScriptedLeg([])
-    relay, heard = Relay.between(one, other), []
+    relay, heard = Relay(one, other), []
     relay.forth.on_first = lambda: heard.append(bytes(other.taken))
     for _ in range(3):
         relay.forth.pump(memoryview(bytearray(10)))
