@@ -16,7 +16,7 @@ from tests.bench import about, plots, results
 from tests.bench.page import page
 from tests.bench.proxies import Proxy, available
 from tests.bench.report import ORACLE, medians, ratio, table
-from tests.bench.runner import Rounds, measure
+from tests.bench.runner import MeasureError, Rounds, measure
 from tests.bench.targets import target_of
 from tests.bench.works import works
 
@@ -103,3 +103,5 @@ if __name__ == "__main__":
         main()
     except KeyboardInterrupt:
         sys.exit("interrupted")
+    except MeasureError as failed:
+        sys.exit(str(failed))

@@ -199,7 +199,16 @@ def _wrk(proxy: Running, together: int, *headers: str, threads: int = 1) -> Iter
     """wrk at work as long as the context lasts. Connections that failed are errors."""
     url = f"{'https' if proxy.tls else 'http'}://127.0.0.1:{proxy.port}/"
     options = [word for header in headers for word in ("-H", header)]
-    argv = ["wrk", f"-t{threads}", f"-c{together}", f"-d{_WRK_SECONDS}s", *options, url]
+    argv = [
+        "wrk",
+        f"-t{threads}",
+        f"-c{together}",
+        f"-d{_WRK_SECONDS}s",
+        "--timeout",
+        f"{_STAND_SECONDS}s",
+        *options,
+        url,
+    ]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as wrk:
         try:
             yield

@@ -111,7 +111,7 @@ def _long(title: str, image: str) -> Callable[[dict[str, Any]], str]:
 _PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "table": _table,
     "idle": _idle,
-    "soak": _long("Half an hour of everything", "soak"),
+    "soak": _long("Everything at once, for long", "soak"),
     "million": _long("Many connections through one worker", "million"),
 }
 

@@ -100,9 +100,12 @@ def soak(seconds: float) -> Outcome:
                     os.kill(pid, signal.SIGHUP)
                     reloads += 1
                 time.sleep(0.5)
-            facts = [f"{count} connections: {name}" for name, count in busy.counts().items()]
-            facts.append(f"{reloads} reloads under this load, in {passed / 60:.1f} minutes")
-            failures = busy.failures()
+            counts, failures = busy.counts(), busy.failures()
+        facts = [
+            f"{sum(counts.values())} connections, {len(failures) or 'none'} failed; by kind: "
+            + "; ".join(f"{count} {kind}" for kind, count in counts.items()),
+            f"{reloads} reloads under this load, in {passed / 60:.1f} minutes",
+        ]
         log = (Path(name) / "gtunnel.log").read_text()
     return Outcome(samples=samples, facts=facts, failures=failures, log=log)
 

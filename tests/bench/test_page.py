@@ -30,7 +30,7 @@ def test_each_kind_of_run_has_its_part_and_keeps_the_others(tmp_path: Path) -> N
     assert [line for line in text.splitlines() if line.startswith("## ")] == [
         "## Beside others",
         "## Idle connections in one worker",
-        "## Half an hour of everything",
+        "## Everything at once, for long",
     ]
     assert set(results.kept(tmp_path)) == {"table", "idle", "soak"}
     before = text

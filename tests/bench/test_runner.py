@@ -14,7 +14,7 @@ import pytest
 
 from tests.bench import loads
 from tests.bench.proxies import Proxy, Setup, gtunnel
-from tests.bench.runner import measure
+from tests.bench.runner import MeasureError, measure
 from tests.bench.works import Work
 from tests.support import needs
 from tests.support.tunnels import ROOT
@@ -63,6 +63,34 @@ def test_a_program_that_cannot_do_something_is_left_out() -> None:
         return None
 
     assert measure(WORKS[2:3], [Proxy("hitch", cannot)], 1) == {"rsa": {}}
+
+
+def test_what_fails_every_time_ends_the_run_and_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    needs.program("nginx")
+    tried = []
+
+    def fails(_: loads.Running) -> loads.Figures:
+        tried.append(1)
+        raise ConnectionResetError(104, "reset")
+
+    with pytest.raises(MeasureError, match=r"gtunnel, broken: ConnectionResetError: .*reset"):
+        measure([Work(rows=("broken",), backend="web", measure=fails)], [gtunnel()], 1)
+    assert len(tried) == 3
+    assert capsys.readouterr().err.count("gtunnel, broken: ConnectionResetError") == 3
+
+
+def test_what_fails_once_is_done_again() -> None:
+    needs.program("nginx")
+    tried = []
+
+    def fails_once(_: loads.Running) -> loads.Figures:
+        tried.append(1)
+        assert len(tried) > 1, "it is busy"
+        return (5.0,)
+
+    assert measure([Work(rows=("row",), backend="web", measure=fails_once)], [gtunnel()], 1) == {
+        "row": {"gtunnel": [5.0]}
+    }
 
 
 def of_session(session: int) -> list[str]:
