@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 
 import gevent
@@ -151,7 +152,13 @@ class Worker:
             self._log.write(Level.ERR, str(error))
 
     def _drain(self) -> None:
+        limit = self._generation.configuration.process.drain_timeout
+        deadline = None if limit is None else monotonic() + limit
         while not self._acceptor.drained() or not self._clients.drained() or self._workplace.programs.running:
+            if deadline is not None and monotonic() >= deadline:
+                left = len(self._workplace.connections)
+                self._log.write(Level.WARNING, f"drainTimeout exceeded: {left} connections from before the reload end")
+                break
             gevent.sleep(DRAIN_LOOK_SECONDS)
         self._done.set()
 
