@@ -74,6 +74,7 @@ def build_configuration(outline: Outline, services: tuple[ServiceSettings, ...])
             reload_certs=statements.one(process.RELOAD_CERTS),
             control=statements.one(process.CONTROL),
             control_group=statements.one(process.CONTROL_GROUP),
+            drain_timeout=statements.one(process.DRAIN_TIMEOUT),
             max_connections=statements.one(access.PROCESS_MAX_CONNECTIONS),
         ),
         net=NetSettings(

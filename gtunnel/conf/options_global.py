@@ -2,7 +2,7 @@
 
 from gtunnel.address import MAX_UNIX_PATH
 from gtunnel.conf.option import BadValueError, Scope, Single, Topic
-from gtunnel.conf.parsers import choice, group, integer, path, path_or_none, text_of, user, yes_no
+from gtunnel.conf.parsers import choice, group, integer, path, path_or_none, seconds, text_of, user, yes_no
 from gtunnel.conf.settings import Foreground, LogMode, LogSettings
 from gtunnel.events import Level
 
@@ -15,6 +15,8 @@ LEVELS = {level.name.lower(): level for level in Level} | {str(level.value): lev
 
 # `control`: by the name of the configuration file. No path is like that.
 AUTOMATIC = "auto"
+# A day: long enough for who works in a session, and no configuration is reloaded so often that old workers pile up.
+DRAIN_SECONDS = 86400
 # More workers than any machine has cores to run them on is a typing error; each costs tens of megabytes.
 MAX_WORKERS = 256
 # The longest ident that syslog daemons keep (RFC 5424, APP-NAME).
@@ -255,6 +257,22 @@ SYSLOG = Single(
         "anywhere; `gtunnel check` warns of that."
     ),
 )
+DRAIN_TIMEOUT = Single[float | None](
+    name="drainTimeout",
+    scope=Scope.GLOBAL,
+    parse=lambda text: seconds("drain")(text) or None,
+    default=float(DRAIN_SECONDS),
+    metavar="SECONDS",
+    help="how long connections may go on after a reload",
+    since="gtunnel 0.1",
+    default_text=str(DRAIN_SECONDS),
+    topic=Topic.PROCESS,
+    more=(
+        "A reload leaves live connections alone: the workers that have them serve them to their end, beside new ones "
+        "with the new configuration, and need memory as long. What is left of them after this time is closed, and the "
+        "log says how many there were. The default is a day; 0 lets them go on for ever, as in stunnel."
+    ),
+)
 WORKERS = Single[int | None](
     name="workers",
     scope=Scope.GLOBAL,
@@ -277,6 +295,7 @@ OPTIONS = (
     CONTROL,
     CONTROL_GROUP,
     DEBUG,
+    DRAIN_TIMEOUT,
     FOREGROUND,
     LOG,
     OUTPUT,

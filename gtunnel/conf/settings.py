@@ -109,7 +109,7 @@ class LogOutput:
 class ProcessSettings:
     """`chroot`, `setuid`, `setgid`, `pid` (None: no pid file), `workers` (None: one per core), `reloadCerts`,
     `maxConnections` of all services together (None: no limit), `control` (None: no socket; "auto": by the file's name),
-    `controlGroup` (None: nobody else may ask).
+    `controlGroup` (None: nobody else may ask), `drainTimeout` (seconds; None: no limit).
     """
 
     chroot: str | None
@@ -121,6 +121,7 @@ class ProcessSettings:
     max_connections: int | None = None
     control: str | None = None
     control_group: str | None = None
+    drain_timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from gtunnel.events import Level, Log
 from gtunnel.net.board import Board
 from gtunnel.net.errors import errno_text
 from gtunnel.tunnel.census import Census, Register
+from gtunnel.tunnel.loads import Loads, Share
 from gtunnel.tunnel.shared import SharedCounter
 
 # From fork to accepting takes a tenth of this on a busy machine.
@@ -53,6 +54,7 @@ class Member:
     started: float = field(default_factory=monotonic)
     draining: bool = False
     table: int | None = None  # of the census
+    share: Share | None = None  # of the load
     board: Board | None = None  # what programs it runs
 
     def kill(self) -> None:
@@ -86,9 +88,11 @@ def preload() -> ModuleType:
 
 @dataclass(frozen=True, slots=True)
 class Belongings:
-    """What the supervisor sees of one worker: its table of the census, and its board of programs."""
+    """What the supervisor sees of one worker: its table of the census, its place among the loads, and its board of
+    programs."""
 
     table: int | None
+    share: Share | None
     board: Board | None
 
 
@@ -98,6 +102,7 @@ class Crew:
     def __init__(self) -> None:
         self._members: dict[int, Member] = {}
         self._census: Census | None = None
+        self._loads = Loads()
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -122,21 +127,22 @@ class Crew:
         if shared.census is not None and table is None:
             shared.log.write(Level.WARNING, "Too many workers live: the connections of the next one are not limited")
         board = Board() if any(service.launch is not None for service in generation.services) else None
+        share = self._loads.take()
         try:
             pid = os.fork()
         except OSError:
             ours.close()
             theirs.close()
-            self._give_back(table)
+            self._give_back(table, share)
             raise
         if pid == 0:
             ours.close()
             # Another worker's channel held here would hide the supervisor's death from it.
             for member in self._members.values():
                 member.end.close()
-            self._work(generation, theirs, shared, Belongings(table, board))
+            self._work(generation, theirs, shared, Belongings(table, share, board))
         theirs.close()
-        member = Member(pid, ours, generation, table=table, board=board)
+        member = Member(pid, ours, generation, table=table, share=share, board=board)
         self._members[pid] = member
         return member
 
@@ -151,7 +157,7 @@ class Crew:
             shared.after_fork()
             worker = preload()
             register = None if shared.census is None else Register(shared.census, own.table)
-            count = worker.Counting(shared.sequence, register, own.board)
+            count = worker.Counting(shared.sequence, register, own.share, own.board)
             worker.Worker(generation, end, shared.descriptors, count).run(shared.journal, shared.log)
             status = 0
         except BaseException:  # noqa: BLE001 - nobody is above
@@ -213,13 +219,14 @@ class Crew:
             if found:
                 member = self._members.pop(pid)
                 member.end.close()
-                self._give_back(member.table)
+                self._give_back(member.table, member.share)
                 if member.board is not None:
                     member.board.end_all()
                 dead.append((member, status))
         return dead
 
-    def _give_back(self, table: int | None) -> None:
+    def _give_back(self, table: int | None, share: Share | None) -> None:
+        self._loads.give_back(share)
         if table is not None and self._census is not None:
             self._census.give_back(table)
 

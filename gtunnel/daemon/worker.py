@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final
 
 import gevent
@@ -33,6 +34,7 @@ from gtunnel.net.wrappers import Wrappers
 from gtunnel.tunnel import rollcall
 from gtunnel.tunnel.acceptor import Acceptor
 from gtunnel.tunnel.census import Register
+from gtunnel.tunnel.loads import Share
 from gtunnel.tunnel.programclients import ProgramClients
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.stapler import Stapler
@@ -50,11 +52,12 @@ DRAIN_LOOK_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """What a worker counts together with the others: connections ever, and connections now. Its programs are on the
-    `board`."""
+    """What a worker counts together with the others: connections ever, connections now, and its `share` of them. Its
+    programs are on the `board`."""
 
     sequence: SharedCounter
     register: Register | None
+    share: Share | None = None
     board: Board | None = None
 
 
@@ -77,6 +80,7 @@ class Worker:
         programs = any(service.program is not None for service in generation.configuration.services)
         each = DESCRIPTORS_WITH_PROGRAM if programs else DESCRIPTORS_PER_CONNECTION
         self._room = connections_within(descriptors, listeners=len(generation.bindings) + 3 * services, each=each)
+        self._share = count.share
         self._done = Event()
         self._draining = False
 
@@ -84,7 +88,7 @@ class Worker:
         """Serve. Returns when it is over."""
         self._journal, self._log = journal, log
         self._workplace.account = None if journal.access is None else journal.access.append
-        self._acceptor = Acceptor(self._workplace, self._room, log)
+        self._acceptor = Acceptor(self._workplace, self._room, log, self._share)
         for binding in self._generation.bindings:
             self._acceptor.add(binding.listening, binding.service)
         loop = get_hub().loop
@@ -148,7 +152,13 @@ class Worker:
             self._log.write(Level.ERR, str(error))
 
     def _drain(self) -> None:
+        limit = self._generation.configuration.process.drain_timeout
+        deadline = None if limit is None else monotonic() + limit
         while not self._acceptor.drained() or not self._clients.drained() or self._workplace.programs.running:
+            if deadline is not None and monotonic() >= deadline:
+                left = len(self._workplace.connections)
+                self._log.write(Level.WARNING, f"drainTimeout exceeded: {left} connections from before the reload end")
+                break
             gevent.sleep(DRAIN_LOOK_SECONDS)
         self._done.set()
 

@@ -1,8 +1,9 @@
 """Accepting: a burst at a time, as long as there are descriptors for the connections.
 
-All workers wait on the same listening sockets; the kernel gives a connection to whoever asks first. When a worker has
-as many connections as its descriptors allow, it stops asking, and new ones wait in the kernel's backlog (or go to
-another worker) until one has ended: accepting is delayed, not failed.
+All workers wait on the same listening sockets; the kernel gives a connection to whoever asks first. A worker that has
+more connections than another (`loads`) leaves the next ones to it for a moment. When a worker has as many connections
+as its descriptors allow, it stops asking, and new ones wait in the kernel's backlog (or go to another worker) until one
+has ended: accepting is delayed, not failed.
 """
 
 import errno
@@ -19,11 +20,16 @@ from gtunnel.net.errors import errno_text
 from gtunnel.net.listen import ListeningSocket
 from gtunnel.net.transparency import Accepted
 from gtunnel.tunnel.connection import Connection, client_address
+from gtunnel.tunnel.loads import Share
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.workplace import Workplace
 
 # Others get their turn after so many; a burst that was waiting is still taken in few turns.
 BURST: Final = 16
+# How long a worker that is ahead leaves new connections to others. If nobody has come for them (who has fewer may be
+# busy, or hang), it takes all that come for the next while.
+COURTESY_SECONDS: Final = 0.01
+GRUDGE_SECONDS: Final = 0.05
 # How long to wait after the kernel ran out of something that no counting foretold (system-wide limits, memory).
 PAUSE_SECONDS: Final = 0.5
 # A full worker is full again with every connection that ends: it says so this often.
@@ -35,11 +41,12 @@ _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Acceptor:
     """Accepts for all services of one worker. Does not own the listening sockets."""
 
-    def __init__(self, workplace: Workplace, room: int, log: Log) -> None:
-        """`room`: how many connections at a time the worker's descriptors allow."""
+    def __init__(self, workplace: Workplace, room: int, log: Log, share: Share | None = None) -> None:
+        """`room`: how many connections at a time the worker's descriptors allow. `share`: among other workers."""
         self._workplace = workplace
         self._room = room
         self._log = log
+        self._share = share
         self._loop = get_hub().loop
         self._watchers: list[tuple[Any, ListeningSocket, Service]] = []
         self._greenlets: set[gevent.Greenlet[..., None]] = set()
@@ -47,6 +54,7 @@ class Acceptor:
         self._full = False
         self._complained = -COMPLAINT_SECONDS
         self._pause: Any = None
+        self._grudge = 0.0
 
     def add(self, listening: ListeningSocket, service: Service) -> None:
         """Accept for `service` on a socket from `start` on."""
@@ -55,6 +63,7 @@ class Acceptor:
     def start(self) -> None:
         """Begin to accept."""
         self._open = True
+        self._note()
         self._resume()
 
     def sweep(self) -> None:
@@ -62,7 +71,7 @@ class Acceptor:
         for _, listening, service in self._watchers:
             for _ in range(socket.SOMAXCONN // BURST):
                 before = len(self._greenlets)
-                self._ready(listening, service)
+                self._accept(listening, service, BURST)
                 if len(self._greenlets) < before + BURST:
                     break
 
@@ -70,6 +79,8 @@ class Acceptor:
         """Accept no more, for good. Live connections go on."""
         self._open = False
         self._suspend()
+        if self._share is not None:
+            self._share.leave()
         if self._pause is not None:
             self._pause.close()
             self._pause = None
@@ -88,7 +99,9 @@ class Acceptor:
         gevent.killall(list(self._greenlets), block=True, timeout=1)
 
     def _resume(self) -> None:
-        self._pause = None
+        if self._pause is not None:
+            self._pause.close()
+            self._pause = None
         if self._open and not self._full:
             for watcher, listening, service in self._watchers:
                 watcher.start(self._ready, listening, service)
@@ -98,18 +111,47 @@ class Acceptor:
             watcher.stop()
 
     def _ready(self, listening: ListeningSocket, service: Service) -> None:
+        share = self._share
+        if share is None or monotonic() < self._grudge:
+            self._accept(listening, service, BURST)
+            return
         for _ in range(BURST):
+            if share.is_ahead(len(self._greenlets)):
+                self._give_way(share.least())
+                return
+            if not self._accept(listening, service, 1):
+                return
+
+    def _give_way(self, least: int) -> None:
+        """Let others have what waits, for a moment."""
+        self._suspend()
+        self._pause = self._loop.timer(COURTESY_SECONDS)
+        self._pause.start(self._go_on, least)
+
+    def _go_on(self, least: int) -> None:
+        if self._share is not None and self._share.least() <= least:
+            self._grudge = monotonic() + GRUDGE_SECONDS
+        self._resume()
+
+    def _accept(self, listening: ListeningSocket, service: Service, most: int) -> bool:
+        """Accept up to `most` connections; False if there were not so many, or none may be accepted now."""
+        for _ in range(most):
             if len(self._greenlets) >= self._room:
                 self._fill_up()
-                return
+                return False
             try:
                 sock, sockaddr = listening.sock.accept()
             except BlockingIOError:
-                return
+                return False
             except OSError as error:
                 self._failed(service, error)
-                return
+                return False
             self._serve(sock, sockaddr, listening, service)
+        return True
+
+    def _note(self) -> None:
+        if self._share is not None:
+            self._share.note(len(self._greenlets))
 
     def _serve(self, sock: socket.socket, sockaddr: object, listening: ListeningSocket, service: Service) -> None:
         sock.setblocking(False)
@@ -118,10 +160,13 @@ class Acceptor:
         self._workplace.accepted += 1
         greenlet = gevent.spawn(_run, service, accepted, self._workplace)
         self._greenlets.add(greenlet)
+        self._note()
         greenlet.rawlink(self._ended)
 
     def _ended(self, greenlet: "gevent.Greenlet[..., None]") -> None:
         self._greenlets.discard(greenlet)
+        if self._open:
+            self._note()
         if self._full and len(self._greenlets) < self._room:
             self._full = False
             self._resume()

@@ -88,3 +88,9 @@ def test_a_control_socket_has_an_absolute_path_or_none() -> None:
     for wrong in ("x.control", "/" + "x" * 107):
         (reason,) = reasons(f"control = {wrong}\n{CLIENT}")
         assert "path" in reason
+
+
+def test_old_connections_have_a_day_unless_it_is_said() -> None:
+    assert process().process.drain_timeout == 86400.0
+    assert process("drainTimeout = 60").process.drain_timeout == 60.0
+    assert process("drainTimeout = 0").process.drain_timeout is None

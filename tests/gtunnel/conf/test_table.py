@@ -117,7 +117,7 @@ NEWER_SERVICE = [
     "service",
 ]
 OURS_GLOBAL = [
-    *("workers", "reloadCerts", "maxConnections", "control", "controlGroup", "accessLog"),
+    *("workers", "reloadCerts", "maxConnections", "control", "controlGroup", "accessLog", "drainTimeout"),
     *("netBackend", "netMark", "netName", "netTable", "netPriority"),
 ]
 OURS_SERVICE = [

@@ -15,6 +15,7 @@ from gtunnel.net.listen import ListeningSocket, listen
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tunnel.acceptor import BURST, Acceptor
 from gtunnel.tunnel.building import compile_service
+from gtunnel.tunnel.loads import Loads, Share
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.workplace import Workplace
@@ -40,9 +41,11 @@ def listening(served: Service) -> Iterator[ListeningSocket]:
 
 
 @contextlib.contextmanager
-def accepting(served: Service, listening: ListeningSocket, room: int, log: ListLog) -> Iterator[Workplace]:
+def accepting(
+    served: Service, listening: ListeningSocket, room: int, log: ListLog, share: Share | None = None
+) -> Iterator[Workplace]:
     workplace = Workplace(SharedCounter())
-    acceptor = Acceptor(workplace, room, log)
+    acceptor = Acceptor(workplace, room, log, share)
     acceptor.add(listening, served)
     acceptor.start()
     try:
@@ -104,6 +107,37 @@ def test_a_system_without_descriptors_delays_and_does_not_spin(
         gevent.sleep(0.12)
     assert 1 <= len(tries) <= 4
     assert log.texts[0] == "accept: Service [test]: Too many open files in system (23): accepting is delayed"
+
+
+def test_of_two_who_accept_each_takes_about_half(served: Service, listening: ListeningSocket) -> None:
+    loads = Loads()
+    with (
+        accepting(served, listening, 100, ListLog(), loads.take()) as one,
+        accepting(served, listening, 100, ListLog(), loads.take()) as other,
+    ):
+        clients = [connect(listening) for _ in range(8)]
+        until(lambda: len(one.connections) + len(other.connections) == len(clients))
+        assert abs(len(one.connections) - len(other.connections)) <= 2
+    for client in clients:
+        client.close()
+
+
+def test_what_the_other_one_does_not_come_for_is_taken_after_a_moment(
+    served: Service, listening: ListeningSocket
+) -> None:
+    loads = Loads()
+    hanging = loads.take()
+    assert hanging is not None
+    hanging.note(0)
+    clients = [connect(listening) for _ in range(8)]
+    with accepting(served, listening, 100, ListLog(), loads.take()) as workplace:
+        until(lambda: len(workplace.connections) == len(clients))
+        # Once it has left, nobody waits for it.
+        hanging.leave()
+        clients.append(connect(listening))
+        until(lambda: len(workplace.connections) == len(clients))
+    for client in clients:
+        client.close()
 
 
 def test_after_stop_nothing_is_accepted(served: Service, listening: ListeningSocket) -> None:
