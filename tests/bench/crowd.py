@@ -6,7 +6,7 @@ import socket
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -14,6 +14,8 @@ from tests.bench.backends import allow_descriptors
 from tests.bench.loads import Running, connected, context, exchange
 
 _PATIENCE_SECONDS = 300.0
+# For all holders together, to close their connections in order.
+_END_SECONDS = 20.0
 
 
 class CrowdError(Exception):
@@ -73,8 +75,9 @@ def crowd(proxy: Running, processes: int = 4) -> Iterator[Crowd]:
     finally:
         for pipe in pipes:
             pipe.close()  # which they take as their end
+        deadline = time.monotonic() + _END_SECONDS
         for process in started:
-            process.join(timeout=20)
+            process.join(timeout=max(deadline - time.monotonic(), 0))
             process.kill()
             process.join()
 
@@ -90,6 +93,7 @@ def _hold(pipe: "Connection[Any, Any]", proxy: Running, source: str) -> None:
                 order, number = pipe.recv()
             except EOFError:
                 return
+            said = ""
             try:
                 if order == "grow":
                     while len(held) < number:
@@ -98,9 +102,10 @@ def _hold(pipe: "Connection[Any, Any]", proxy: Running, source: str) -> None:
                 else:
                     for connection in held:
                         exchange(connection)
-                pipe.send("")
             except (OSError, AssertionError) as error:
-                pipe.send(f"connection {len(held)} from {source}: {type(error).__name__}: {error}")
+                said = f"connection {len(held)} from {source}: {type(error).__name__}: {error}"
+            with suppress(OSError):  # nobody listens any more: the next look at the pipe says so
+                pipe.send(said)
 
 
 def latencies(proxy: Running, standing: socket.socket, probes: int) -> dict[str, float]:

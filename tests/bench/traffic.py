@@ -9,6 +9,7 @@ import os
 import queue
 import signal
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -19,6 +20,8 @@ from tests.support.tls import TruncatedError
 Turn = Callable[[], int]
 # Of what was said about failures, as much as a person reads.
 _TOLD = 20
+# For all processes together, to finish their turns; some take a minute, and are not worth waiting for.
+_END_SECONDS = 5.0
 
 
 class Traffic:
@@ -62,9 +65,10 @@ def traffic(groups: Sequence[Mapping[str, Turn]], limit: int | None = None) -> I
         yield Traffic(names, processes, counts, failures)
     finally:
         stop.set()
+        deadline = time.monotonic() + _END_SECONDS
         for process in processes:
             if process.pid is not None:
-                process.join(timeout=20)
+                process.join(timeout=max(deadline - time.monotonic(), 0))
                 process.kill()
                 process.join()
 
