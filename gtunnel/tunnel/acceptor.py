@@ -10,7 +10,6 @@ import socket
 from time import monotonic
 from typing import Any, Final
 
-import gevent
 from gevent import get_hub
 
 from gtunnel.address import SocketAddress, from_sockaddr
@@ -18,6 +17,7 @@ from gtunnel.events import Level, Log
 from gtunnel.net.errors import errno_text
 from gtunnel.net.listen import ListeningSocket
 from gtunnel.net.transparency import Accepted
+from gtunnel.tunnel.attendants import Attendants
 from gtunnel.tunnel.connection import Connection, client_address
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.workplace import Workplace
@@ -28,6 +28,8 @@ BURST: Final = 16
 PAUSE_SECONDS: Final = 0.5
 # A full worker is full again with every connection that ends: it says so this often.
 COMPLAINT_SECONDS: Final = 60.0
+# What connections have for ending when the worker does.
+KILL_SECONDS: Final = 1.0
 
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -42,7 +44,7 @@ class Acceptor:
         self._log = log
         self._loop = get_hub().loop
         self._watchers: list[tuple[Any, ListeningSocket, Service]] = []
-        self._greenlets: set[gevent.Greenlet[..., None]] = set()
+        self._attendants = Attendants(self._attend, self._ended)
         self._open = False
         self._full = False
         self._complained = -COMPLAINT_SECONDS
@@ -61,9 +63,9 @@ class Acceptor:
         """Accept who waits already: where nobody listens any more after us, they would be reset."""
         for _, listening, service in self._watchers:
             for _ in range(socket.SOMAXCONN // BURST):
-                before = len(self._greenlets)
+                before = self._attendants.busy
                 self._ready(listening, service)
-                if len(self._greenlets) < before + BURST:
+                if self._attendants.busy < before + BURST:
                     break
 
     def stop(self) -> None:
@@ -79,13 +81,11 @@ class Acceptor:
 
     def drained(self) -> bool:
         """Whether all connections have ended."""
-        return not self._greenlets
+        return not self._attendants.busy
 
     def kill(self) -> None:
         """End all connections now."""
-        # Those who were accepted just now begin, so that they are accounted for like the others.
-        gevent.sleep(0)
-        gevent.killall(list(self._greenlets), block=True, timeout=1)
+        self._attendants.kill(KILL_SECONDS)
 
     def _resume(self) -> None:
         self._pause = None
@@ -99,7 +99,7 @@ class Acceptor:
 
     def _ready(self, listening: ListeningSocket, service: Service) -> None:
         for _ in range(BURST):
-            if len(self._greenlets) >= self._room:
+            if self._attendants.busy >= self._room:
                 self._fill_up()
                 return
             try:
@@ -116,13 +116,14 @@ class Acceptor:
         listener = listening.address if isinstance(listening.address, SocketAddress) else None
         accepted = Accepted(sock, client_address(from_sockaddr(sockaddr)), listener)
         self._workplace.accepted += 1
-        greenlet = gevent.spawn(_run, service, accepted, self._workplace)
-        self._greenlets.add(greenlet)
-        greenlet.rawlink(self._ended)
+        self._attendants.attend(service, accepted)
 
-    def _ended(self, greenlet: "gevent.Greenlet[..., None]") -> None:
-        self._greenlets.discard(greenlet)
-        if self._full and len(self._greenlets) < self._room:
+    def _attend(self, service: Service, accepted: Accepted) -> None:
+        # Made in the connection's own greenlet: its watchers belong to it.
+        Connection(service, accepted, self._workplace).serve()
+
+    def _ended(self) -> None:
+        if self._full and self._attendants.busy < self._room:
             self._full = False
             self._resume()
 
@@ -146,8 +147,3 @@ class Acceptor:
         self._suspend()
         self._pause = self._loop.timer(PAUSE_SECONDS)
         self._pause.start(self._resume)
-
-
-def _run(service: Service, accepted: Accepted, workplace: Workplace) -> None:
-    # In the connection's own greenlet: its watchers belong to it.
-    Connection(service, accepted, workplace).serve()
