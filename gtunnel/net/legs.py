@@ -225,7 +225,8 @@ class TlsLeg:
                 self.pending = self.watch.readable = True
                 return
             left = deadline - monotonic()
-            if left > 0 and not done and flushed and self._fill() is not None:
+            # One that has just been emptied has nothing yet: what we wait for is the answer to what we have just sent.
+            if left > 0 and not done and flushed and plain.watch.readable and self._fill() is not None:
                 # A peer that sends faster than we read must not keep others waiting.
                 self._wakeup.rest()
                 continue

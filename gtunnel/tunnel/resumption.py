@@ -15,10 +15,13 @@ from gtunnel.events import Log
 from gtunnel.tls.context import TlsContext
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.hello import ClientHello
+from gtunnel.tls.openssl import sessions
 from gtunnel.tls.openssl.sessions import Session
 
 # What precedes a client's session: when its full handshake was (monotonic seconds).
 _BORN: Final = struct.Struct("=d")
+# Servers whose sessions a worker keeps at hand, each a few KiB.
+MAX_AT_HAND: Final = 256
 
 
 class SessionStore(Protocol):
@@ -63,11 +66,16 @@ class ServerResumption:
 
 
 class ClientResumption:
-    """The sessions that a client service has with its servers."""
+    """The sessions that a client service has with its servers.
+
+    What is kept are bytes, for all workers. The worker that they come from, and every one if there is only one, has the
+    session itself at hand as well: to read one, with the certificates in it, takes OpenSSL longer than to resume it.
+    """
 
     def __init__(self, store: SessionStore, seconds: float) -> None:
         self._store = store
         self._seconds = seconds
+        self._at_hand: dict[str, tuple[bytes, Session]] = {}
 
     def recall(self, server: str, log: Log) -> "Remembered":
         """What is remembered of a server: an address, and the name that it is asked for."""
@@ -75,19 +83,33 @@ class ClientResumption:
         if kept is None or len(kept) <= _BORN.size:
             return Remembered(self, server, None, monotonic())
         (born,) = _BORN.unpack_from(kept)
-        return Remembered(self, server, kept[_BORN.size :], born)
+        return Remembered(self, server, self._session(server, kept[_BORN.size :]), born)
 
-    def keep(self, server: str, session: bytes, born: float, log: Log) -> None:
+    def _session(self, server: str, encoded: bytes) -> Session | None:
+        same, session = self._at_hand.get(server, (b"", None))
+        # A worker that is not the last to have heard from the server has an old one.
+        return session if encoded == same else sessions.decode(encoded)
+
+    def keep(self, server: str, session: Session, born: float, log: Log) -> None:
         """Keep a session until its time is over."""
         left = born + self._seconds - monotonic()
-        if left > 0:
-            self._store.put(server.encode(), _BORN.pack(born) + session, left, log)
+        encoded = sessions.encode(session) if left > 0 else b""
+        if not encoded:
+            return
+        self._store.put(server.encode(), _BORN.pack(born) + encoded, left, log)
+        if len(self._at_hand) >= MAX_AT_HAND:
+            self._at_hand.clear()
+        self._at_hand[server] = (encoded, session)
+
+    def let_go(self, server: str) -> None:
+        """Have a server's session read anew: the one at hand may be good for nothing any more."""
+        self._at_hand.pop(server, None)
 
 
 class Remembered:
     """One connection's view of its server's session: what it offers, and what it learns."""
 
-    def __init__(self, resumption: ClientResumption, server: str, session: bytes | None, born: float) -> None:
+    def __init__(self, resumption: ClientResumption, server: str, session: Session | None, born: float) -> None:
         self.session = session
         self._resumption = resumption
         self._server = server
@@ -108,6 +130,11 @@ class Remembered:
         if not engine.has_another_session(self._seen):
             return
         self._seen = engine.session()
-        encoded = engine.encoded_session()
-        if encoded:
-            self._resumption.keep(self._server, encoded, self._born, log)
+        if self._seen is not None:
+            self._resumption.keep(self._server, self._seen, self._born, log)
+
+    def leave(self, engine: TlsEngine, log: Log) -> None:
+        """At the connection's end: a last look."""
+        self.look(engine, log)
+        if not engine.has_said_farewell:
+            self._resumption.let_go(self._server)
