@@ -118,8 +118,7 @@ class TlsEngine:
             raise HandshakeError(function=self._function, reason=protocol_reason(error)) from error
         if done:
             handshakes.established(self._connection, self._context)
-            # The peer's first data may have come in the same segment as its last handshake message.
-            self.more = True
+            self.more = self._unread() > 0
         elif self._eof:
             raise HandshakeError(function=self._function, reason="SSL routines::unexpected eof while reading")
         elif sessions.CAN_KEEP_END and self._server and self.reused and self.tickets_follow:

@@ -57,6 +57,8 @@ from gtunnel.wire.steps import (
 
 R = TypeVar("R")
 
+_UNLIMITED = nullcontext()
+
 
 class LateRedirectError(GtunnelError):
     """A client that does not convince, and is connected to the target already: the service for its name would redirect
@@ -134,7 +136,7 @@ class Connection:
         """The time that all but the relay may take."""
         seconds = self.service.settings.timeouts.handshake
         if seconds is None:
-            return nullcontext()
+            return _UNLIMITED
         return gevent.Timeout(seconds, HandshakeTimeoutError(seconds=seconds))
 
     def _find_client(self, accepted: Accepted) -> None:

@@ -131,7 +131,8 @@ class Sides:
 
     def unread(self, side: Side) -> bytes:
         """What a side has said beyond the negotiation."""
-        return self._talks[side].take_rest() if side in self._talks else b""
+        # Most connections have no negotiation.
+        return self._talks[side].take_rest() if self._talks and side in self._talks else b""
 
     def _talk(self, side: Side, settings: ServiceSettings) -> Conversation:
         if side not in self._talks:
