@@ -8,6 +8,7 @@ is renewed, it is good for `sessionCacheTimeout` after the full handshake in whi
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Protocol
 
@@ -22,6 +23,8 @@ from gtunnel.tls.openssl.sessions import Session
 _BORN: Final = struct.Struct("=d")
 # Servers whose sessions a worker keeps at hand, each a few KiB.
 MAX_AT_HAND: Final = 256
+# How often a worker shares what it has from a server, where one connection follows the other.
+SHARE_SECONDS: Final = 1.0
 
 
 class SessionStore(Protocol):
@@ -65,41 +68,57 @@ class ServerResumption:
             self._store.put(*kept, self._seconds, log)
 
 
+@dataclass(slots=True)
+class _AtHand:
+    """A session, when its full handshake was, and when one like it was last shared."""
+
+    session: Session
+    born: float
+    shared: float
+
+
 class ClientResumption:
     """The sessions that a client service has with its servers.
 
-    What is kept are bytes, for all workers. The worker that they come from, and every one if there is only one, has the
-    session itself at hand as well: to read one, with the certificates in it, takes OpenSSL longer than to resume it.
+    Each worker has its own at hand, and shares one of them with the others from time to time: for those that have none
+    yet. To write a session down for them, and to read it, with the certificates in it, takes longer than much of what
+    else a resumed connection needs.
     """
 
-    def __init__(self, store: SessionStore, seconds: float) -> None:
+    def __init__(self, store: SessionStore, seconds: float, room: int = MAX_AT_HAND) -> None:
+        """`store` is what workers share; `room` is for so many servers at hand."""
         self._store = store
         self._seconds = seconds
-        self._at_hand: dict[str, tuple[bytes, Session]] = {}
+        self._room = min(room, MAX_AT_HAND)
+        self._at_hand: dict[str, _AtHand] = {}
 
     def recall(self, server: str, log: Log) -> "Remembered":
         """What is remembered of a server: an address, and the name that it is asked for."""
+        mine, now = self._at_hand.get(server), monotonic()
+        if mine is not None and now < mine.born + self._seconds:
+            return Remembered(self, server, mine.session, mine.born)
         kept = self._store.get(server.encode(), log)
         if kept is None or len(kept) <= _BORN.size:
-            return Remembered(self, server, None, monotonic())
+            return Remembered(self, server, None, now)
         (born,) = _BORN.unpack_from(kept)
-        return Remembered(self, server, self._session(server, kept[_BORN.size :]), born)
-
-    def _session(self, server: str, encoded: bytes) -> Session | None:
-        same, session = self._at_hand.get(server, (b"", None))
-        # A worker that is not the last to have heard from the server has an old one.
-        return session if encoded == same else sessions.decode(encoded)
+        return Remembered(self, server, sessions.decode(kept[_BORN.size :]), born)
 
     def keep(self, server: str, session: Session, born: float, log: Log) -> None:
         """Keep a session until its time is over."""
-        left = born + self._seconds - monotonic()
-        encoded = sessions.encode(session) if left > 0 else b""
-        if not encoded:
+        now, mine = monotonic(), self._at_hand.get(server)
+        left = born + self._seconds - now
+        if left <= 0:
             return
-        self._store.put(server.encode(), _BORN.pack(born) + encoded, left, log)
-        if len(self._at_hand) >= MAX_AT_HAND:
+        shared = mine.shared if mine is not None and mine.born == born else now - SHARE_SECONDS
+        if now - shared >= SHARE_SECONDS:
+            encoded = sessions.encode(session)
+            if not encoded:
+                return
+            self._store.put(server.encode(), _BORN.pack(born) + encoded, left, log)
+            shared = now
+        if mine is None and len(self._at_hand) >= self._room:
             self._at_hand.clear()
-        self._at_hand[server] = (encoded, session)
+        self._at_hand[server] = _AtHand(session, born, shared)
 
     def let_go(self, server: str) -> None:
         """Have a server's session read anew: the one at hand may be good for nothing any more."""

@@ -2,8 +2,8 @@
 
 import pytest
 
+from gtunnel.events import Log
 from gtunnel.tls import context
-from gtunnel.tls.openssl import sessions as openssl_sessions
 from gtunnel.tunnel import resumption
 from gtunnel.tunnel.resumption import ClientResumption
 from gtunnel.tunnel.shared import SharedCache
@@ -47,13 +47,37 @@ def test_another_worker_remembers_it_as_well(pki: Pki, version: str) -> None:
     assert [visit(workers[number], version, server) for number in (0, 1, 0, 0, 1)] == [False, True, True, True, True]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_session_at_hand_is_not_read_again(pki: Pki, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sessions = ClientResumption(SharedCache(10), 300)
+class Watched(SharedCache):
+    """A store that tells what is done with it."""
+
+    def __init__(self) -> None:
+        super().__init__(10)
+        self.done: list[str] = []
+
+    def get(self, key: bytes, log: Log | None = None) -> bytes | None:
+        self.done.append("get")
+        return super().get(key, log)
+
+    def put(self, key: bytes, value: bytes, seconds: float, log: Log | None = None) -> None:
+        self.done.append("put")
+        super().put(key, value, seconds, log)
+
+
+@pytest.mark.parametrize(("version", "done"), [("TLSv1.2", ["get", "put"]), ("TLSv1.3", ["get", "put", "put"])])
+def test_what_is_at_hand_is_not_asked_for_and_shared_from_time_to_time(
+    pki: Pki, version: str, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(resumption, "monotonic", lambda: now)
+    store = Watched()
+    sessions = ClientResumption(store, 300)
     server = context.build(service(*presenting(pki.server)))
-    visit(sessions, version, server)
-    monkeypatch.setattr(openssl_sessions, "decode", lambda _: None)
+    assert [visit(sessions, version, server) for _ in range(3)] == [False, True, True]
+    assert store.done == ["get", "put"]
+    now += resumption.SHARE_SECONDS
+    # A session of TLS 1.2 is still the one that was shared.
     assert visit(sessions, version, server)
+    assert store.done == done
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -66,9 +90,8 @@ def test_a_connection_that_fails_does_not_end_a_session(pki: Pki, version: str) 
     assert visit(sessions, version, server, orderly=False)
 
 
-def test_what_is_at_hand_is_bounded(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resumption, "MAX_AT_HAND", 2)
-    sessions = ClientResumption(SharedCache(100), 300)
+def test_what_is_at_hand_is_bounded(pki: Pki) -> None:
+    sessions = ClientResumption(SharedCache(100), 300, 2)
     client = context.build(service("sslVersion = TLSv1.2", client=True))
     for number in range(10):
         remembered = sessions.recall(str(number), LOG)
