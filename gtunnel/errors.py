@@ -12,14 +12,20 @@ from gtunnel.events import Level
 
 
 class GtunnelError(Exception):
-    """Base of everything that gtunnel raises on purpose. `fields` fill `template`; `str()` is the log line."""
+    """Base of everything that gtunnel raises on purpose. `fields` fill `template`; `str()` is the log line.
+
+    The text is made when it is asked for: many an error is answered without anybody reading it.
+    """
 
     template: ClassVar[str] = "{detail}"
     level: ClassVar[Level] = Level.ERR
 
     def __init__(self, **fields: object) -> None:
         self.fields = fields
-        super().__init__(self.template.format(**fields))
+        super().__init__()
+
+    def __str__(self) -> str:
+        return self.template.format(**self.fields)
 
 
 class AddressError(GtunnelError):

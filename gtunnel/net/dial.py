@@ -22,13 +22,18 @@ _TRY_AGAIN: Final = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, er
 _PORT_TAKEN: Final = (errno.EADDRNOTAVAIL, errno.EADDRINUSE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Dialled:
-    """A connected leg, whom it is connected to, and our own address there (None for Unix sockets)."""
+    """A connected leg, and whom it is connected to. `noted` is what the loop guard was told."""
 
     leg: PlainLeg
     target: Target
-    local: SocketAddress | None
+    noted: SocketAddress | None = None
+
+    @property
+    def local(self) -> SocketAddress | None:
+        """Our own address there, as long as the leg is open (few ask for it); None for Unix sockets."""
+        return from_sockaddr(self.leg.sock.getsockname())
 
 
 def dial(
@@ -37,7 +42,8 @@ def dial(
     """Connect to the first target that answers; the leg is the caller's. Raises `NoTargetError`."""
     number = errno.EHOSTUNREACH
     for target in targets:
-        log.write(Level.INFO, f"s_connect: connecting {target}")
+        if log.threshold >= Level.INFO:
+            log.write(Level.INFO, f"s_connect: connecting {target}")
         attempt = _Attempt(settings, target, client, wakeup)
         try:
             dialled = attempt.run()
@@ -45,7 +51,8 @@ def dial(
             log.write(Level.ERR, f"s_connect: {error}")
             number = error.number if isinstance(error, SocketError) and error.number else number
             continue
-        log.write(Level.NOTICE, f"s_connect: connected {target}")
+        if log.threshold >= Level.NOTICE:
+            log.write(Level.NOTICE, f"s_connect: connected {target}")
         sockopts.apply(dialled.leg.sock, settings.options, "remote", log)
         return dialled
     raise NoTargetError(number)
@@ -87,30 +94,31 @@ class _Attempt:
         address = self._address
         sock = socket.socket(socket.AF_UNIX if isinstance(address, UnixPath) else address.family, socket.SOCK_STREAM)
         leg: PlainLeg | None = None
-        local: SocketAddress | None = None
+        noted: SocketAddress | None = None
         try:
             sock.setblocking(False)
             self._prepare(sock)
             result = sock.connect_ex(address.path if isinstance(address, UnixPath) else address.sockaddr)
             # Noted before the other side can have accepted: a loop must find it.
-            local = self._note(sock)
+            noted = self._note(sock)
             leg = PlainLeg(sock, self._wakeup)
+            # One to this machine is made, or refused, by the time that the kernel says that it has begun.
             if result == errno.EINPROGRESS:
-                result = self._finish(leg)
+                result = 0 if _is_connected(sock) else self._finish(leg)
             if result != 0:
                 raise OSError(result, "connect")  # noqa: TRY301 - told apart from other failures by the caller
         except BaseException:
-            self._forget(local)
+            self._forget(noted)
             if leg is None:
                 sock.close()
             else:
                 leg.close(reset=False)
             raise
-        return Dialled(leg, self._target, local)
+        return Dialled(leg, self._target, noted)
 
     def _prepare(self, sock: socket.socket) -> None:
         settings = self._settings
-        if sock.family == socket.AF_UNIX:
+        if isinstance(self._address, UnixPath):
             return
         if settings.mark:
             sockopts.set_mark(sock, settings.mark)
@@ -118,15 +126,17 @@ class _Attempt:
             _bind_local(sock, settings.local)
 
     def _note(self, sock: socket.socket) -> SocketAddress | None:
+        if self._settings.loops is None or isinstance(self._address, UnixPath):
+            return None
         local = from_sockaddr(sock.getsockname())
-        if self._settings.loops is not None and local is not None and isinstance(self._address, SocketAddress):
+        if local is not None:
             self._settings.loops.note(local, self._address)
         return local
 
-    def _forget(self, local: SocketAddress | None) -> None:
+    def _forget(self, noted: SocketAddress | None) -> None:
         """A client that comes from the same port later (`transparent = both`: its own) is no loop."""
-        if self._settings.loops is not None and local is not None and isinstance(self._address, SocketAddress):
-            self._settings.loops.forget(local, self._address)
+        if self._settings.loops is not None and noted is not None and isinstance(self._address, SocketAddress):
+            self._settings.loops.forget(noted, self._address)
 
     def _finish(self, leg: PlainLeg) -> int:
         """Wait until a started connect has ended; its errno, or 0."""

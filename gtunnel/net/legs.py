@@ -218,20 +218,32 @@ class TlsLeg:
                 began = monotonic()
                 convince()
                 deadline += monotonic() - began
-                convince = None
-            flushed = self.flush()
-            if done and flushed:
-                plain.want(receive=False, send=False)
-                self.pending = self.watch.readable = True
+            self._send_flight(deadline, answered=not done)
+            if done:
+                break
+        plain.want(receive=False, send=False)
+        # The peer's first data may have come in the same segment as its last handshake message.
+        self.pending = self._engine.more
+        if self.pending:
+            self.watch.readable = True
+
+    def _send_flight(self, deadline: float, *, answered: bool) -> None:
+        """Send what the engine has to say, and unless it was the last, wait for what the peer answers, and feed it."""
+        plain, flushed, waited = self._plain, False, False
+        while True:
+            flushed = flushed or self.flush()
+            if flushed and not answered:
                 return
             left = deadline - monotonic()
-            if left > 0 and not done and flushed and self._fill() is not None:
-                # A peer that sends faster than we read must not keep others waiting.
-                self._wakeup.rest()
-                continue
+            if left > 0 and flushed and plain.watch.readable and self._fill() is not None:
+                if not waited:
+                    # A peer that sends faster than we read must not keep others waiting.
+                    self._wakeup.rest()
+                return
             plain.want(receive=flushed, send=not flushed)
             if left <= 0 or not self._wakeup.wait(left):
                 raise WaitTimeoutError(waiting="ssl_start", option="TIMEOUTbusy", consequence="sending reset")
+            waited = True
 
     def receive(self, buffer: memoryview) -> int | None:
         """See `Leg`. Also raises `TlsTruncatedError`, once all that had come was read."""

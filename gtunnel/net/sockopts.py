@@ -2,7 +2,6 @@
 
 import errno
 import socket
-from collections.abc import Iterator
 
 from gtunnel.conf.settings import SocketOption
 from gtunnel.events import Level, Log
@@ -22,11 +21,13 @@ def apply(sock: socket.socket, options: tuple[SocketOption, ...], kind: str, log
     As in stunnel, an option that the kernel refuses is logged and does not stop the connection. Options of TCP and IP
     are passed over on Unix sockets.
     """
-    for option in _that_concern(sock, options):
+    for option in options:
         try:
             _set(sock, option, kind, log)
         except OSError as error:
-            log.write(Level.ERR, f"Failed to set {option.name} on {kind} socket: {errno_text(error)}")
+            # Whom it concerns is asked only here: Unix sockets take no other options than those of sockets.
+            if _concerns(sock, option):
+                log.write(Level.ERR, f"Failed to set {option.name} on {kind} socket: {errno_text(error)}")
 
 
 def demand(sock: socket.socket, options: tuple[SocketOption, ...], kind: str, log: Log) -> None:
@@ -34,17 +35,19 @@ def demand(sock: socket.socket, options: tuple[SocketOption, ...], kind: str, lo
 
     As in stunnel, one that this kind of socket does not know (IPV6_V6ONLY on IPv4) is only logged.
     """
-    for option in _that_concern(sock, options):
+    for option in options:
         try:
             _set(sock, option, kind, log)
         except OSError as error:
+            if not _concerns(sock, option):
+                continue
             if error.errno != errno.ENOPROTOOPT:
                 raise SocketError.of(option.name, error) from error
             log.write(Level.ERR, f"Failed to set {option.name} on {kind} socket: {errno_text(error)}")
 
 
-def _that_concern(sock: socket.socket, options: tuple[SocketOption, ...]) -> Iterator[SocketOption]:
-    return (option for option in options if sock.family != socket.AF_UNIX or option.level == socket.SOL_SOCKET)
+def _concerns(sock: socket.socket, option: SocketOption) -> bool:
+    return sock.family != socket.AF_UNIX or option.level == socket.SOL_SOCKET
 
 
 def _set(sock: socket.socket, option: SocketOption, kind: str, log: Log) -> None:

@@ -4,7 +4,7 @@ ticket keys, so a session that one worker started is good in the others (see `re
 
 import ipaddress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from OpenSSL import SSL
 
@@ -16,6 +16,7 @@ from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tls.ocsp.staple import Staple, staple_for
 from gtunnel.tls.ocsp.stapling import inquirer, take_staples, takes_staples
 from gtunnel.tls.openssl import binding
+from gtunnel.tls.openssl.sessions import Session
 from gtunnel.tls.policy import set_policy
 from gtunnel.tls.psk import set_keys
 from gtunnel.tls.resumption import ServerSessions, session_context, set_resumption
@@ -23,6 +24,9 @@ from gtunnel.tls.revocation import set_revocation
 from gtunnel.tls.setup import take_all
 from gtunnel.tls.site import Site
 from gtunnel.tls.trust import set_verification
+
+# Asked for each connection; few services have more targets than that.
+_REMEMBERED_HOSTS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class TlsContext:
     inquirer: Inquirer | None = None
     served: Staple | None = None
 
-    def engine(self, host: str | None = None, session: bytes | None = None) -> TlsEngine:
+    def engine(self, host: str | None = None, session: Session | None = None) -> TlsEngine:
         """Start a connection. `host` is the name that the configuration connects to, if it is one; `session` what a
         client wants to resume (`TlsEngine.session`)."""
         if not self.client:
@@ -91,6 +95,7 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
     return TlsContext(context, service.client, tls.sni, sessions, staple, asking, served)
 
 
+@lru_cache(maxsize=_REMEMBERED_HOSTS)
 def _is_literal(host: str) -> bool:
     try:
         ipaddress.ip_address(host.partition("%")[0])

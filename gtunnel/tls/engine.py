@@ -18,7 +18,7 @@ from gtunnel.events import Level
 from gtunnel.tls import algorithms
 from gtunnel.tls.errors import HandshakeError, RenegotiationError, TlsStreamError, TlsTruncatedError, protocol_reason
 from gtunnel.tls.ocsp.inquiry import Evidence
-from gtunnel.tls.openssl import binding, sessions
+from gtunnel.tls.openssl import binding, handshakes, sessions
 from gtunnel.tls.openssl.records import Records
 from gtunnel.tls.openssl.verify import OK, verify_result
 from gtunnel.tls.verification import Verdicts, issuer_text, subject_text
@@ -47,11 +47,11 @@ class Request:
     """What a client asks a server for.
 
     `server_name` is its SNI (RFC 6066), None sends none. `session` is one to resume, from an earlier connection to the
-    same server (`TlsEngine.encoded_session`). `staple` asks for an OCSP answer, which a callback of the context takes.
+    same server. `staple` asks for an OCSP answer, which a callback of the context takes.
     """
 
     server_name: str | None = None
-    session: bytes | None = field(default=None, repr=False)
+    session: sessions.Session | None = field(default=None, repr=False)
     staple: bool = False
 
 
@@ -59,7 +59,7 @@ class TlsEngine:
     """One TLS connection without a socket. Not safe for two greenlets at once; a connection has only one."""
 
     __slots__ = (
-        *("_connection", "_context", "_eof", "_failure", "_function", "_lenient", "_records", "_renegotiation"),
+        *("_connection", "_context", "_eof", "_failure", "_function", "_records", "_renegotiation"),
         *("_server", "_unread", "_verdicts", "ended", "first", "has_output", "more"),
     )
 
@@ -94,7 +94,6 @@ class TlsEngine:
         self._eof = False
         # What the peer said first: it tells what it speaks, if that is not TLS.
         self.first = b""
-        self._lenient = binding.has_option(connection, "IGNORE_UNEXPECTED_EOF")
         self._failure: TlsStreamError | None = None
         self.ended = False
         # Whether `read_into` may give something without being fed.
@@ -114,23 +113,18 @@ class TlsEngine:
     def handshake(self) -> bool:
         """Go on with the handshake; True when it is finished, False when it needs input. Raises `HandshakeError`."""
         try:
-            self._connection.do_handshake()
-        except SSL.WantReadError as want:
-            if self._eof:
-                reason = "SSL routines::unexpected eof while reading"
-                raise HandshakeError(function=self._function, reason=reason) from want
-            self._limit()
-            return False
+            done = handshakes.proceed(self._connection)
         except SSL.Error as error:
             raise HandshakeError(function=self._function, reason=protocol_reason(error)) from error
-        # The peer's first data may have come in the same segment as its last handshake message.
-        self.more = True
-        return True
-
-    def _limit(self) -> None:
-        """A server's sessions are renewed, but not beyond their end."""
-        if self._server and self.reused and self.tickets_follow:
+        if done:
+            handshakes.established(self._connection, self._context)
+            self.more = self._unread() > 0
+        elif self._eof:
+            raise HandshakeError(function=self._function, reason="SSL routines::unexpected eof while reading")
+        elif sessions.CAN_KEEP_END and self._server and self.reused and self.tickets_follow:
+            # A server's sessions are renewed, but not beyond their end.
             sessions.keep_end(self._connection)
+        return done
 
     def read_into(self, buffer: memoryview) -> int:
         """Decrypt up to `len(buffer)` bytes. 0 means: nothing now (feed more), or the end if `ended` is set.
@@ -172,7 +166,7 @@ class TlsEngine:
         if refusal is not None:
             raise RenegotiationError(reason=refusal)
         if not count and self._eof:
-            if not self._lenient:
+            if not binding.has_option(self._connection, "IGNORE_UNEXPECTED_EOF"):
                 raise TlsTruncatedError(function="SSL_read")
             self.ended = True
         return count
@@ -272,22 +266,16 @@ class TlsEngine:
 
     def has_another_session(self, than: SSL.Session | None) -> bool:
         """Whether the peer has given a session (a TLS 1.3 ticket) since `session` returned that one."""
-        session = self._connection.get_session()
-        return session is not None and (than is None or not sessions.same(session, than))
+        return sessions.has_another(self._connection, than)
 
     def session(self) -> SSL.Session | None:
         """The session as it is now; None if there is none."""
         return self._connection.get_session()
 
-    def encoded_session(self) -> bytes:
-        """The session as it is now, to be given to another engine; empty if there is none. A secret."""
-        session = self._connection.get_session()
-        return b"" if session is None else sessions.encode(session)
-
-    def session_id(self) -> bytes:
-        """What the session is named by; empty if it has no id, or this OpenSSL does not tell."""
-        session = self._connection.get_session()
-        return b"" if session is None else sessions.session_id(session)
+    @property
+    def has_said_farewell(self) -> bool:
+        """Whether our close_notify was sent. OpenSSL resumes no session whose connection is freed without."""
+        return bool(self._connection.get_shutdown() & SSL.SENT_SHUTDOWN)
 
     def facts(self, *, demanding: bool) -> TlsFacts:
         """What to tell a target of its client. `demanding`: whether its certificate was verified at all."""

@@ -1,7 +1,7 @@
 """A peer that negotiates anew within a connection, which TLS 1.2 and older allow (RFC 5246, section 7.4.1.1).
 
-OpenSSL says through the info callback when a handshake starts and when it is done. What is wrong with it is noted with
-the connection, and its engine raises it: a callback cannot.
+OpenSSL says through the info callback when a handshake starts and when it is done, from the end of the first one on
+(`openssl.handshakes`). What is wrong with it is noted with the connection, and its engine raises it: a callback cannot.
 """
 
 from collections import deque
@@ -10,6 +10,8 @@ from time import monotonic
 from typing import Final, Protocol
 
 from OpenSSL import SSL, crypto
+
+from gtunnel.tls.openssl import handshakes
 
 # An expensive thing to ask for, and nothing else asks for it often: new keys once in a while, or a certificate once.
 MAX_RENEGOTIATIONS: Final = 5
@@ -23,7 +25,6 @@ NOT_WANTED: Final = "Aborting due to renegotiation request"
 class Renegotiation:
     """What one connection has gone through. `refusal` is why it has to end."""
 
-    established: bool = False
     under_way: bool = False
     finished: deque[float] = field(default_factory=deque)
     identity: bytes | None = None
@@ -42,22 +43,17 @@ def watch(context: SSL.Context, *, allowed: bool) -> None:
     refused, and so is one that changes who the peer is.
     """
 
-    def notice(connection: SSL.Connection, where: int, result: int) -> None:  # noqa: ARG001 - OpenSSL's prototype
+    def notice(connection: SSL.Connection, where: int) -> None:
         bearer = connection.get_app_data()
         state = getattr(bearer, "renegotiation", None)
         if not isinstance(state, Renegotiation):
             return
         if where & SSL.SSL_CB_HANDSHAKE_DONE:
             _done(connection, bearer, state)
-        elif where & SSL.SSL_CB_HANDSHAKE_START and state.established and _is_old(connection):
+        elif where & SSL.SSL_CB_HANDSHAKE_START:
             _started(connection, state, allowed=allowed)
 
-    context.set_info_callback(notice)
-
-
-def _is_old(connection: SSL.Connection) -> bool:
-    # In TLS 1.3, what starts is a session ticket or a key update.
-    return connection.get_protocol_version() < SSL.TLS1_3_VERSION
+    handshakes.watch_later(context, notice)
 
 
 def _started(connection: SSL.Connection, state: Renegotiation, *, allowed: bool) -> None:
@@ -75,9 +71,7 @@ def _started(connection: SSL.Connection, state: Renegotiation, *, allowed: bool)
 
 
 def _done(connection: SSL.Connection, bearer: Bearer, state: Renegotiation) -> None:
-    if not state.established:
-        state.established = True
-    elif state.under_way:
+    if state.under_way:
         state.under_way = False
         state.finished.append(monotonic())
         bearer.lines.clear()

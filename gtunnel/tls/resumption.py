@@ -186,5 +186,7 @@ class ServerSessions:
         has_ticket = self._tickets and (hello.ticket is not None or engine.tickets_follow)
         if has_ticket or (engine.reused and not engine.tickets_follow):
             return None
-        identity, encoded = engine.session_id(), engine.encoded_session()
-        return (identity, encoded) if identity and encoded else None
+        session = engine.session()
+        identity = b"" if session is None else sessions.session_id(session)
+        encoded = b"" if session is None or not identity else sessions.encode(session)
+        return (identity, encoded) if encoded else None

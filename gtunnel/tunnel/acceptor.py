@@ -11,7 +11,6 @@ import socket
 from time import monotonic
 from typing import Any, Final
 
-import gevent
 from gevent import get_hub
 
 from gtunnel.address import SocketAddress, from_sockaddr
@@ -19,6 +18,7 @@ from gtunnel.events import Level, Log
 from gtunnel.net.errors import errno_text
 from gtunnel.net.listen import ListeningSocket
 from gtunnel.net.transparency import Accepted
+from gtunnel.tunnel.attendants import Attendants
 from gtunnel.tunnel.connection import Connection, client_address
 from gtunnel.tunnel.loads import Share
 from gtunnel.tunnel.service import Service
@@ -34,6 +34,8 @@ GRUDGE_SECONDS: Final = 0.05
 PAUSE_SECONDS: Final = 0.5
 # A full worker is full again with every connection that ends: it says so this often.
 COMPLAINT_SECONDS: Final = 60.0
+# What connections have for ending when the worker does.
+KILL_SECONDS: Final = 1.0
 
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -49,7 +51,7 @@ class Acceptor:
         self._share = share
         self._loop = get_hub().loop
         self._watchers: list[tuple[Any, ListeningSocket, Service]] = []
-        self._greenlets: set[gevent.Greenlet[..., None]] = set()
+        self._attendants = Attendants(self._attend, self._ended)
         self._open = False
         self._full = False
         self._complained = -COMPLAINT_SECONDS
@@ -70,9 +72,9 @@ class Acceptor:
         """Accept who waits already: where nobody listens any more after us, they would be reset."""
         for _, listening, service in self._watchers:
             for _ in range(socket.SOMAXCONN // BURST):
-                before = len(self._greenlets)
+                before = self._attendants.busy
                 self._accept(listening, service, BURST)
-                if len(self._greenlets) < before + BURST:
+                if self._attendants.busy < before + BURST:
                     break
 
     def stop(self) -> None:
@@ -90,13 +92,11 @@ class Acceptor:
 
     def drained(self) -> bool:
         """Whether all connections have ended."""
-        return not self._greenlets
+        return not self._attendants.busy
 
     def kill(self) -> None:
         """End all connections now."""
-        # Those who were accepted just now begin, so that they are accounted for like the others.
-        gevent.sleep(0)
-        gevent.killall(list(self._greenlets), block=True, timeout=1)
+        self._attendants.kill(KILL_SECONDS)
 
     def _resume(self) -> None:
         if self._pause is not None:
@@ -116,7 +116,7 @@ class Acceptor:
             self._accept(listening, service, BURST)
             return
         for _ in range(BURST):
-            if share.is_ahead(len(self._greenlets)):
+            if share.is_ahead(self._attendants.busy):
                 self._give_way(share.least())
                 return
             if not self._accept(listening, service, 1):
@@ -136,7 +136,7 @@ class Acceptor:
     def _accept(self, listening: ListeningSocket, service: Service, most: int) -> bool:
         """Accept up to `most` connections; False if there were not so many, or none may be accepted now."""
         for _ in range(most):
-            if len(self._greenlets) >= self._room:
+            if self._attendants.busy >= self._room:
                 self._fill_up()
                 return False
             try:
@@ -151,23 +151,24 @@ class Acceptor:
 
     def _note(self) -> None:
         if self._share is not None:
-            self._share.note(len(self._greenlets))
+            self._share.note(self._attendants.busy)
 
     def _serve(self, sock: socket.socket, sockaddr: object, listening: ListeningSocket, service: Service) -> None:
         sock.setblocking(False)
         listener = listening.address if isinstance(listening.address, SocketAddress) else None
         accepted = Accepted(sock, client_address(from_sockaddr(sockaddr)), listener)
         self._workplace.accepted += 1
-        greenlet = gevent.spawn(_run, service, accepted, self._workplace)
-        self._greenlets.add(greenlet)
+        self._attendants.attend(service, accepted)
         self._note()
-        greenlet.rawlink(self._ended)
 
-    def _ended(self, greenlet: "gevent.Greenlet[..., None]") -> None:
-        self._greenlets.discard(greenlet)
+    def _attend(self, service: Service, accepted: Accepted) -> None:
+        # Made in the connection's own greenlet: its watchers belong to it.
+        Connection(service, accepted, self._workplace).serve()
+
+    def _ended(self) -> None:
         if self._open:
             self._note()
-        if self._full and len(self._greenlets) < self._room:
+        if self._full and self._attendants.busy < self._room:
             self._full = False
             self._resume()
 
@@ -191,8 +192,3 @@ class Acceptor:
         self._suspend()
         self._pause = self._loop.timer(PAUSE_SECONDS)
         self._pause.start(self._resume)
-
-
-def _run(service: Service, accepted: Accepted, workplace: Workplace) -> None:
-    # In the connection's own greenlet: its watchers belong to it.
-    Connection(service, accepted, workplace).serve()

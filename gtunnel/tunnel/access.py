@@ -20,6 +20,9 @@ from gtunnel.tunnel.service import Service
 from gtunnel.wire import ident
 from gtunnel.wire.steps import ReceiveLine, Send, Side
 
+# Those of a service that lets everybody in.
+_OPEN = AccessSettings()
+
 
 class RefusedError(GtunnelError):
     """A client that is not let in. The wording is stunnel's."""
@@ -54,7 +57,7 @@ class Admission:
     @staticmethod
     def concerns(service: Service) -> bool:
         """Whether a service lets in only some."""
-        return service.settings.access != AccessSettings()
+        return service.settings.access != _OPEN
 
     def count(self, service: Service, visitor: Visitor, *, everywhere: int | None) -> None:
         """Count a connection where there are limits. `everywhere`: the limit of all services. Raises `RefusedError`."""

@@ -31,7 +31,7 @@ from gtunnel.tls.ocsp.staple import Staple
 from gtunnel.tls.resumption import may_resume
 from gtunnel.tls.site import Site
 from gtunnel.tunnel import proof
-from gtunnel.tunnel.resumption import ClientResumption
+from gtunnel.tunnel.resumption import MAX_AT_HAND, ClientResumption
 from gtunnel.tunnel.service import Service, ServiceSettingsError
 from gtunnel.tunnel.shared import SharedCache, SharedCounter, SharedLock
 from gtunnel.tunnel.targets import Targets
@@ -168,7 +168,8 @@ def _missing(settings: ServiceSettings, site: Site) -> Iterator[Problem]:
 def _client_sessions(settings: ServiceSettings) -> ClientResumption | None:
     if not settings.client or not may_resume(settings):
         return None
-    return ClientResumption(SharedCache(settings.sessions.size), settings.sessions.seconds)
+    size, seconds = settings.sessions.size, settings.sessions.seconds
+    return ClientResumption(SharedCache(size), seconds, size or MAX_AT_HAND)
 
 
 def _redirected(settings: ServiceSettings, log: Log) -> Targets | None:

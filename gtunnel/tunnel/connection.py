@@ -57,6 +57,8 @@ from gtunnel.wire.steps import (
 
 R = TypeVar("R")
 
+_UNLIMITED = nullcontext()
+
 
 class LateRedirectError(GtunnelError):
     """A client that does not convince, and is connected to the target already: the service for its name would redirect
@@ -134,7 +136,7 @@ class Connection:
         """The time that all but the relay may take."""
         seconds = self.service.settings.timeouts.handshake
         if seconds is None:
-            return nullcontext()
+            return _UNLIMITED
         return gevent.Timeout(seconds, HandshakeTimeoutError(seconds=seconds))
 
     def _find_client(self, accepted: Accepted) -> None:
@@ -186,7 +188,8 @@ class Connection:
         """Say who is there: at once, or where the client is to speak first, when it does."""
         if not self._greeted:
             self._greeted = True
-            self.log.write(Level.NOTICE, f"Service [{self.service.name}] accepted connection from {self.peer}")
+            if self.log.threshold >= Level.NOTICE:
+                self.log.write(Level.NOTICE, f"Service [{self.service.name}] accepted connection from {self.peer}")
 
     def _negotiate(self, service: Service) -> None:
         """Take a protocol's steps. What one fails with is the protocol's to comment on before it is ours."""
@@ -378,14 +381,15 @@ class Connection:
         self._admission.leave()
 
     def _account(self, ending: Ending, *, failed: bool) -> None:
-        to_tls, to_socket = self.sent
-        how = "reset" if failed else "closed"
-        level = Level.DEBUG if self._silent else Level.NOTICE
-        self.log.write(
-            level, f"Connection {how}: {to_tls} byte(s) sent to TLS, {to_socket} byte(s) sent to socket"
-        )
-        left = len(self._workplace.connections)
-        self.log.write(Level.DEBUG, f"Service [{self.service.name}] finished ({left} left)")
+        if self.log.threshold >= Level.NOTICE:
+            to_tls, to_socket = self.sent
+            how = "reset" if failed else "closed"
+            level = Level.DEBUG if self._silent else Level.NOTICE
+            self.log.write(
+                level, f"Connection {how}: {to_tls} byte(s) sent to TLS, {to_socket} byte(s) sent to socket"
+            )
+            left = len(self._workplace.connections)
+            self.log.write(Level.DEBUG, f"Service [{self.service.name}] finished ({left} left)")
         if self._workplace.account is not None:
             try:
                 self._workplace.account(accessline.line(particulars.of(self), ending))

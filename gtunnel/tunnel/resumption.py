@@ -8,6 +8,7 @@ is renewed, it is good for `sessionCacheTimeout` after the full handshake in whi
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Protocol
 
@@ -15,10 +16,15 @@ from gtunnel.events import Log
 from gtunnel.tls.context import TlsContext
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.hello import ClientHello
+from gtunnel.tls.openssl import sessions
 from gtunnel.tls.openssl.sessions import Session
 
 # What precedes a client's session: when its full handshake was (monotonic seconds).
 _BORN: Final = struct.Struct("=d")
+# Servers whose sessions a worker keeps at hand, each a few KiB.
+MAX_AT_HAND: Final = 256
+# How often a worker shares what it has from a server, where one connection follows the other.
+SHARE_SECONDS: Final = 1.0
 
 
 class SessionStore(Protocol):
@@ -62,32 +68,67 @@ class ServerResumption:
             self._store.put(*kept, self._seconds, log)
 
 
-class ClientResumption:
-    """The sessions that a client service has with its servers."""
+@dataclass(slots=True)
+class _AtHand:
+    """A session, when its full handshake was, and when one like it was last shared."""
 
-    def __init__(self, store: SessionStore, seconds: float) -> None:
+    session: Session
+    born: float
+    shared: float
+
+
+class ClientResumption:
+    """The sessions that a client service has with its servers.
+
+    Each worker has its own at hand, and shares one of them with the others from time to time: for those that have none
+    yet. To write a session down for them, and to read it, with the certificates in it, takes longer than much of what
+    else a resumed connection needs.
+    """
+
+    def __init__(self, store: SessionStore, seconds: float, room: int = MAX_AT_HAND) -> None:
+        """`store` is what workers share; `room` is for so many servers at hand."""
         self._store = store
         self._seconds = seconds
+        self._room = min(room, MAX_AT_HAND)
+        self._at_hand: dict[str, _AtHand] = {}
 
     def recall(self, server: str, log: Log) -> "Remembered":
         """What is remembered of a server: an address, and the name that it is asked for."""
+        mine, now = self._at_hand.get(server), monotonic()
+        if mine is not None and now < mine.born + self._seconds:
+            return Remembered(self, server, mine.session, mine.born)
         kept = self._store.get(server.encode(), log)
         if kept is None or len(kept) <= _BORN.size:
-            return Remembered(self, server, None, monotonic())
+            return Remembered(self, server, None, now)
         (born,) = _BORN.unpack_from(kept)
-        return Remembered(self, server, kept[_BORN.size :], born)
+        return Remembered(self, server, sessions.decode(kept[_BORN.size :]), born)
 
-    def keep(self, server: str, session: bytes, born: float, log: Log) -> None:
+    def keep(self, server: str, session: Session, born: float, log: Log) -> None:
         """Keep a session until its time is over."""
-        left = born + self._seconds - monotonic()
-        if left > 0:
-            self._store.put(server.encode(), _BORN.pack(born) + session, left, log)
+        now, mine = monotonic(), self._at_hand.get(server)
+        left = born + self._seconds - now
+        if left <= 0:
+            return
+        shared = mine.shared if mine is not None and mine.born == born else now - SHARE_SECONDS
+        if now - shared >= SHARE_SECONDS:
+            encoded = sessions.encode(session)
+            if not encoded:
+                return
+            self._store.put(server.encode(), _BORN.pack(born) + encoded, left, log)
+            shared = now
+        if mine is None and len(self._at_hand) >= self._room:
+            self._at_hand.clear()
+        self._at_hand[server] = _AtHand(session, born, shared)
+
+    def let_go(self, server: str) -> None:
+        """Have a server's session read anew: the one at hand may be good for nothing any more."""
+        self._at_hand.pop(server, None)
 
 
 class Remembered:
     """One connection's view of its server's session: what it offers, and what it learns."""
 
-    def __init__(self, resumption: ClientResumption, server: str, session: bytes | None, born: float) -> None:
+    def __init__(self, resumption: ClientResumption, server: str, session: Session | None, born: float) -> None:
         self.session = session
         self._resumption = resumption
         self._server = server
@@ -108,6 +149,11 @@ class Remembered:
         if not engine.has_another_session(self._seen):
             return
         self._seen = engine.session()
-        encoded = engine.encoded_session()
-        if encoded:
-            self._resumption.keep(self._server, encoded, self._born, log)
+        if self._seen is not None:
+            self._resumption.keep(self._server, self._seen, self._born, log)
+
+    def leave(self, engine: TlsEngine, log: Log) -> None:
+        """At the connection's end: a last look."""
+        self.look(engine, log)
+        if not engine.has_said_farewell:
+            self._resumption.let_go(self._server)

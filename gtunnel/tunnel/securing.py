@@ -46,7 +46,7 @@ class Secured:
     def leave(self, log: Log) -> None:
         """At the connection's end: keep the session that the server gave last."""
         if self.remembered is not None:
-            self.remembered.look(self.leg.engine, log)
+            self.remembered.leave(self.leg.engine, log)
 
 
 def connect(service: Service, plain: PlainLeg, target: Target, tools: Tools) -> Secured:

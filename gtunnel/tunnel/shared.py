@@ -1,7 +1,7 @@
 """What all workers share: numbers that they count together, and sessions that any of them may resume.
 
-It is memory that is mapped before they are forked, guarded by a record lock on an empty file without a name. The kernel
-drops the lock of a process that dies, so a worker that is killed meanwhile stops nobody.
+Sessions are in memory that is mapped before they are forked, guarded by a record lock on an empty file without a name.
+The kernel drops the lock of a process that dies, so a worker that is killed meanwhile stops nobody.
 """
 
 import fcntl
@@ -15,8 +15,6 @@ from time import monotonic
 from typing import Final
 
 from gtunnel.events import Log
-
-_VALUE: Final = struct.Struct("=Q")
 
 
 class SharedLock:
@@ -47,22 +45,21 @@ class SharedLock:
 
 
 class SharedCounter:
-    """Counts from 0. Make it before workers are forked. Owns a descriptor, which goes with the object."""
+    """Counts from 0. Make it before workers are forked. Owns a descriptor, which goes with the object.
+
+    The count is the offset of a file without contents: forked processes share it, the kernel moves it for one of them
+    at a time (lseek with SEEK_CUR, under the open file's own lock), and it needs neither a lock of ours nor any memory.
+    """
 
     def __init__(self) -> None:
-        self._lock = SharedLock()
-        # Anonymous memory: of a file's, Python would keep a second descriptor open.
-        self._memory = mmap.mmap(-1, _VALUE.size)
+        self._fd = os.memfd_create("gtunnel-counter", os.MFD_CLOEXEC)
 
     def next(self) -> int:
         """The next number; every process gets another one."""
-        with self._lock.held():
-            (value,) = _VALUE.unpack_from(self._memory)
-            _VALUE.pack_into(self._memory, 0, value + 1)
-        return int(value)
+        return os.lseek(self._fd, 1, os.SEEK_CUR) - 1
 
     def __del__(self) -> None:
-        self._memory.close()
+        os.close(self._fd)
 
 
 # mman.h. Python names it from 3.13 on. Most slots of most tables are never used.
@@ -96,10 +93,11 @@ class SharedCache:
     def get(self, key: bytes, log: Log | None = None) -> bytes | None:  # noqa: ARG002
         """The value, unless it has expired or was never there. See `resumption.SessionStore`."""
         digest = _digest(key)
+        slots = self._slots(digest)
         with self._lock.held():
-            for slot in self._slots(digest):
+            for slot in slots:
                 found, expires, length = _HEAD.unpack_from(self._memory, slot)
-                if length and found == digest and expires > monotonic():
+                if found == digest and length and expires > monotonic():
                     start = slot + _HEAD.size
                     return self._memory[start : start + length]
         return None
@@ -117,9 +115,9 @@ class SharedCache:
             self._memory[start : start + len(value)] = value
             _HEAD.pack_into(self._memory, slot, digest, monotonic() + seconds, len(value))
 
-    def _slots(self, digest: bytes) -> Iterator[int]:
+    def _slots(self, digest: bytes) -> range:
         first = int.from_bytes(digest[:8]) % self._sets * self._ways
-        return iter(range(first * SLOT_BYTES, (first + self._ways) * SLOT_BYTES, SLOT_BYTES))
+        return range(first * SLOT_BYTES, (first + self._ways) * SLOT_BYTES, SLOT_BYTES)
 
     def _worth(self, slot: int, digest: bytes) -> float:
         """How much would be lost by overwriting a slot: nothing if it has the same key or is empty."""

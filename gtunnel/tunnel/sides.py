@@ -69,9 +69,11 @@ class Sides:
         client = None if self.accepted is None else self.accepted.client
         self.dialled = dial(service.outgoing, self._targets(service, step, log), client, self._wakeup, log)
         self.far = self.dialled.leg
-        self.scene.bound = self.dialled.local
-        local = self.dialled.local or "unnamed socket"
-        log.write(Level.NOTICE, f"Service [{service.name}] connected remote server from {local}")
+        if service.settings.protocol.name is not None:
+            self.scene.bound = self.dialled.local
+        if log.threshold >= Level.NOTICE:
+            local = self.dialled.local or "unnamed socket"
+            log.write(Level.NOTICE, f"Service [{service.name}] connected remote server from {local}")
 
     def _is_led_elsewhere(self, service: Service, step: Connect) -> bool:
         """Whether it is known where to go, whatever the service does with its other connections."""
@@ -129,7 +131,8 @@ class Sides:
 
     def unread(self, side: Side) -> bytes:
         """What a side has said beyond the negotiation."""
-        return self._talks[side].take_rest() if side in self._talks else b""
+        # Most connections have no negotiation.
+        return self._talks[side].take_rest() if self._talks and side in self._talks else b""
 
     def _talk(self, side: Side, settings: ServiceSettings) -> Conversation:
         if side not in self._talks:
@@ -174,7 +177,7 @@ class Sides:
 
     def _forget(self, service: Service) -> None:
         dialled, loops = self.dialled, service.outgoing.loops
-        if loops is not None and dialled is not None and dialled.local is not None:
+        if loops is not None and dialled is not None and dialled.noted is not None:
             address = dialled.target.address
             if isinstance(address, SocketAddress):
-                loops.forget(dialled.local, address)
+                loops.forget(dialled.noted, address)

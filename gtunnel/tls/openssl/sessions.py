@@ -55,18 +55,16 @@ CAN_KEEP_END: Final = None not in (_get_time, _set_time, _get_timeout, _set_time
 
 def encode(session: SSL.Session) -> bytes:
     """A session as DER; empty for what OpenSSL cannot encode."""
+    # Given no memory, OpenSSL takes as much as it needs; to be told first how much that is would be the work twice.
+    place = ffi.new("unsigned char **")
     raw = session._session
-    length = _encode_to(raw, ffi.NULL)
+    # Only newer bindings list it; where they do not, OpenSSL is a shared library.
+    length = lib.i2d_SSL_SESSION(raw, place) if _encode is None else _encode(pointer(raw), pointer(place))
     if length <= 0:
         return b""
-    buffer = ffi.new("unsigned char[]", length)
-    _encode_to(raw, ffi.new("unsigned char **", buffer))
-    return bytes(ffi.buffer(buffer, length))
-
-
-def _encode_to(raw: object, place: object) -> int:
-    # Only newer bindings list it; where they do not, OpenSSL is a shared library.
-    return int(lib.i2d_SSL_SESSION(raw, place) if _encode is None else _encode(pointer(raw), pointer(place)))
+    encoded = bytes(ffi.buffer(place[0], length))
+    lib.OPENSSL_free(place[0])
+    return encoded
 
 
 def decode(data: bytes) -> SSL.Session | None:
@@ -85,19 +83,20 @@ def decode(data: bytes) -> SSL.Session | None:
     return session
 
 
-def resume(connection: SSL.Connection, data: bytes) -> bool:
-    """Have a client offer a session, encoded as by `encode`, before its handshake; False if it is none.
+def resume(connection: SSL.Connection, session: SSL.Session) -> bool:
+    """Have a client offer a session before its handshake; False if OpenSSL does not take it.
 
     pyOpenSSL's own `set_session` takes only sessions that it has seen in the same context.
     """
-    session = decode(data)
-    return session is not None and bool(lib.SSL_set_session(connection._ssl, session._session) == 1)
+    return bool(lib.SSL_set_session(connection._ssl, session._session) == 1)
 
 
-def same(one: SSL.Session, other: SSL.Session) -> bool:
-    """Whether both are the same: a connection gets a new one with each TLS 1.3 ticket."""
-    # Both are held, so neither's memory has become the other's.
-    return bool(one._session == other._session)
+def has_another(connection: SSL.Connection, than: SSL.Session | None) -> bool:
+    """Whether a connection has a session, and not the one that it had before: it gets a new one with each TLS 1.3
+    ticket."""
+    current = lib.SSL_get_session(connection._ssl)
+    # The earlier one is held, so its memory has not become the other's.
+    return bool(current != ffi.NULL and (than is None or current != than._session))
 
 
 def session_id(session: SSL.Session) -> bytes:

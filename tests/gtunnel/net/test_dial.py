@@ -45,12 +45,17 @@ def closing(dialled: Dialled) -> Dialled:
     return dialled
 
 
+def local_of(dialled: Dialled) -> SocketAddress:
+    assert dialled.local is not None
+    return dialled.local
+
+
 def test_the_first_target_that_answers_is_taken(echo: Server, free_port: PortFactory, wakeup: Wakeup) -> None:
     log, dead = ListLog(), free_port()
-    dialled = closing(dial(PLAIN, [at(dead), to(echo), at(1)], None, wakeup, log))
+    dialled = dial(PLAIN, [at(dead), to(echo), at(1)], None, wakeup, log)
     assert dialled.target == to(echo)
-    assert dialled.local is not None
-    assert dialled.local.host == "127.0.0.1"
+    assert local_of(dialled).host == "127.0.0.1"
+    closing(dialled)
     assert log.texts == [
         f"s_connect: connecting 127.0.0.1:{dead}",
         f"s_connect: connect 127.0.0.1:{dead}: Connection refused (111)",
@@ -83,8 +88,9 @@ def test_a_target_that_does_not_answer_is_given_up(wakeup: Wakeup, echo: Server)
 
 def test_a_unix_socket(server: Callable[..., Server], tmp_path: Path, wakeup: Wakeup) -> None:
     server(discard, str(tmp_path / "s"))
-    dialled = closing(dial(PLAIN, [Target(UnixPath(str(tmp_path / "s")), None)], None, wakeup, ListLog()))
+    dialled = dial(PLAIN, [Target(UnixPath(str(tmp_path / "s")), None)], None, wakeup, ListLog())
     assert dialled.local is None
+    closing(dialled)
 
 
 def test_a_unix_socket_that_is_not_there(tmp_path: Path, wakeup: Wakeup) -> None:
@@ -95,9 +101,9 @@ def test_a_unix_socket_that_is_not_there(tmp_path: Path, wakeup: Wakeup) -> None
 
 
 def test_local_is_bound(echo: Server, wakeup: Wakeup) -> None:
-    dialled = closing(dial(replace(PLAIN, local="127.0.0.5"), [to(echo)], None, wakeup, ListLog()))
-    assert dialled.local is not None
-    assert dialled.local.host == "127.0.0.5"
+    dialled = dial(replace(PLAIN, local="127.0.0.5"), [to(echo)], None, wakeup, ListLog())
+    assert local_of(dialled).host == "127.0.0.5"
+    closing(dialled)
 
 
 def test_local_of_another_family_fails_that_target_only(echo: Server, wakeup: Wakeup) -> None:
@@ -153,9 +159,10 @@ def test_a_killed_dial_leaves_no_descriptor() -> None:
 
 def test_outgoing_connections_are_noted_for_the_loop_guard(echo: Server, wakeup: Wakeup) -> None:
     guard = LoopGuard()
-    dialled = closing(dial(replace(PLAIN, loops=guard), [to(echo)], None, wakeup, ListLog()))
-    assert dialled.local is not None
-    assert guard.made(dialled.local, SocketAddress(echo.host, echo.port))
+    dialled = dial(replace(PLAIN, loops=guard), [to(echo)], None, wakeup, ListLog())
+    assert dialled.noted == local_of(dialled)
+    assert guard.made(local_of(dialled), SocketAddress(echo.host, echo.port))
+    closing(dialled)
 
 
 def test_a_connection_that_did_not_come_about_is_not_noted(wakeup: Wakeup, free_port: PortFactory) -> None:
@@ -177,8 +184,9 @@ def test_a_connection_that_did_not_come_about_is_not_noted(wakeup: Wakeup, free_
 @pytest.mark.root
 def test_the_clients_address_and_port_are_kept(echo: Server, wakeup: Wakeup, free_port: PortFactory) -> None:
     client = ClientAddress(SocketAddress("127.0.0.1", free_port()))
-    dialled = closing(dial(replace(PLAIN, strategy=KeepSource()), [to(echo)], client, wakeup, ListLog()))
+    dialled = dial(replace(PLAIN, strategy=KeepSource()), [to(echo)], client, wakeup, ListLog())
     assert dialled.local == client
+    closing(dialled)
 
 
 @pytest.mark.root
@@ -187,10 +195,10 @@ def test_a_port_that_is_taken_becomes_another_one(echo: Server, wakeup: Wakeup) 
     with socket.create_connection((echo.host, echo.port)) as taken:
         host, port = taken.getsockname()
         client = ClientAddress(SocketAddress(host, port))
-        dialled = closing(dial(replace(PLAIN, strategy=KeepSource()), [to(echo)], client, wakeup, ListLog()))
-    assert dialled.local is not None
-    assert dialled.local.host == host
-    assert dialled.local.port != port
+        dialled = dial(replace(PLAIN, strategy=KeepSource()), [to(echo)], client, wakeup, ListLog())
+    assert local_of(dialled).host == host
+    assert local_of(dialled).port != port
+    closing(dialled)
 
 
 @pytest.mark.root

@@ -8,6 +8,7 @@ from gtunnel.conf.settings import ServiceSettings
 from gtunnel.tls import context
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import HandshakeError
+from gtunnel.tls.openssl import sessions
 from tests.support.certificates import Identity
 
 BUFFER = 65536
@@ -131,3 +132,9 @@ def write(engine: TlsEngine, data: bytes) -> None:
 def verdicts(engine: TlsEngine) -> list[str]:
     """The lines that verification wants logged."""
     return [text for _, text in engine.take_verdicts()]
+
+
+def encoded_session(engine: TlsEngine) -> bytes:
+    """The session that an engine has now, as bytes: empty if there is none."""
+    session = engine.session()
+    return b"" if session is None else sessions.encode(session)

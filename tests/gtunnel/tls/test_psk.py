@@ -114,5 +114,5 @@ def test_a_session_that_began_with_a_key_is_resumed(secrets: Path, version: str)
     lines = [f"PSKsecrets = {secrets}", f"sslVersion = {version}"]
     client, server = context.build(service(*lines, client=True)), context.build(service(*lines))
     first = met(client.engine(), server.engine())
-    again = met(client.engine(session=first.client.encoded_session()), server.engine())
+    again = met(client.engine(session=first.client.session()), server.engine())
     assert again.server.by_shared_key

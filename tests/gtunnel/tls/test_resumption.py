@@ -15,7 +15,7 @@ from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.hello import ClientHello, HelloReader
 from gtunnel.tls.openssl import sessions
 from gtunnel.tls.resumption import MAX_WANTED, may_resume, session_context
-from tests.gtunnel.tls.pairs import Meeting, drain, met, presenting, read, service, write
+from tests.gtunnel.tls.pairs import Meeting, drain, encoded_session, met, presenting, read, service, write
 from tests.support.certificates import Pki
 
 offers = pytest.mark.skipif(not sessions.CAN_OFFER, reason="this OpenSSL is linked statically into the bindings")
@@ -23,13 +23,17 @@ SECRETS = (f"ticketKeySecret = {'0a' * 16}", f"ticketMacSecret = {'0b' * 32}")
 VERSIONS = ["TLSv1.2", "TLSv1.3"]
 
 
+def decoded(session: bytes | None) -> sessions.Session | None:
+    return None if session is None else sessions.decode(session)
+
+
 def visit(client: TlsContext, server: TlsContext, session: bytes | None = None) -> tuple[TlsEngine, bytes]:
     """A connection of one byte; the client's engine, and what it can resume."""
-    meeting = met(client.engine(session=session), server.engine())
+    meeting = met(client.engine(session=decoded(session)), server.engine())
     write(meeting.server, b"x")
     meeting.deliver(meeting.server)
     assert read(meeting.client) == b"x"
-    return meeting.client, meeting.client.encoded_session()
+    return meeting.client, encoded_session(meeting.client)
 
 
 def clients(version: str, *lines: str) -> TlsContext:
@@ -151,7 +155,7 @@ def test_a_session_tells_that_its_certificate_has_expired(
     lines = (*presenting(pki.server), f"CAfile = {pki.ca}", "verifyChain = yes")
     client, server = clients(version, *presenting(pki.client)), context.build(service(*lines))
     _, session = visit(client, server)
-    resumed, full = (met(client.engine(session=one), server.engine()).server for one in (session, None))
+    resumed, full = (met(client.engine(session=decoded(one)), server.engine()).server for one in (session, None))
     assert (resumed.reused, resumed.outlived) == (True, False)
     monkeypatch.setattr(X509, "has_expired", lambda _: True)
     assert (resumed.outlived, full.outlived) == (True, False)
@@ -160,7 +164,7 @@ def test_a_session_tells_that_its_certificate_has_expired(
 def hello_with(client: TlsContext, session: bytes | None = None) -> ClientHello:
     """What a client says first that offers a session."""
     reader = HelloReader()
-    engine = client.engine(session=session)
+    engine = client.engine(session=decoded(session))
     engine.handshake()
     reader.feed(drain(engine))
     hello = reader.hello()
@@ -200,7 +204,7 @@ def test_a_session_by_its_id_goes_from_one_process_to_another(pki: Pki, version:
     write(peer, b"x")
     meeting.deliver(peer)
     assert read(engine) == b"x"
-    session = engine.encoded_session()
+    session = encoded_session(engine)
     assert kept[0] in name_of(session, client, two)
     assert not visit(client, two, session)[0].reused
     offered = two.sessions.offer(kept[1])

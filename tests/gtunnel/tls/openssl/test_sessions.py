@@ -22,8 +22,16 @@ def test_a_session_becomes_bytes_and_a_session_again(pki: Pki) -> None:
     again = sessions.decode(sessions.encode(session))
     assert again is not None
     assert sessions.encode(again) == sessions.encode(session)
-    assert sessions.same(session, session)
-    assert not sessions.same(again, session)
+
+
+def test_a_connection_has_another_session_than_before_or_not(pki: Pki) -> None:
+    meeting = met(client("sslVersion = TLSv1.2"), server(*presenting(pki.server)))
+    connection = meeting.client._connection
+    session, other = connection.get_session(), session_of(pki)
+    assert not sessions.has_another(connection, session)
+    assert sessions.has_another(connection, other)
+    assert sessions.has_another(connection, None)
+    assert not sessions.has_another(SSL.Connection(SSL.Context(SSL.TLS_METHOD), None), None)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x30", b"\x30\x03\x02\x01\x01", bytes(100)])
