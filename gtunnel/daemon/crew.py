@@ -1,6 +1,7 @@
 """The workers, as the supervisor sees them: hiring, draining, losing and dismissing them."""
 
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -84,6 +85,17 @@ def preload() -> ModuleType:
     return importlib.import_module("gtunnel.daemon.worker")
 
 
+def _rest_memory() -> None:
+    """Let go of what is garbage by now, and keep the collector away from the rest, here and in who is forked.
+
+    A collection writes into the head of every object that it looks at, and so makes each process a copy of its own of
+    what is in memory once. Garbage of the generation before is among what was frozen then, so that is looked at again.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 @dataclass(frozen=True, slots=True)
 class Belongings:
     """What the supervisor sees of one worker: its table of the census, and its board of programs."""
@@ -106,6 +118,7 @@ class Crew:
 
     def hire(self, generation: Generation, count: int, shared: Shared) -> list[Member]:
         """Fork `count` workers for a generation. Fewer come where the kernel allows no more, and the log says so."""
+        _rest_memory()
         hired: list[Member] = []
         try:
             while len(hired) < count:
