@@ -8,7 +8,7 @@ import signal
 import socket
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic, sleep
 from types import ModuleType
 from typing import Any, Final, NoReturn
@@ -22,6 +22,7 @@ from gtunnel.net.board import Board
 from gtunnel.net.errors import errno_text
 from gtunnel.tunnel.census import Census, Register
 from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.values import dataclass
 
 # From fork to accepting takes a tenth of this on a busy machine.
 START_SECONDS: Final = 30.0

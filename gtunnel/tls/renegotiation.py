@@ -5,11 +5,13 @@ the connection, and its engine raises it: a callback cannot.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from typing import Final, Protocol
 
 from OpenSSL import SSL, crypto
+
+from gtunnel.values import dataclass
 
 # An expensive thing to ask for, and nothing else asks for it often: new keys once in a while, or a certificate once.
 MAX_RENEGOTIATIONS: Final = 5

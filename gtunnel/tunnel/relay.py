@@ -18,6 +18,7 @@ from gtunnel.errors import GtunnelError
 from gtunnel.net.errors import WaitTimeoutError
 from gtunnel.net.legs import Leg, Scratch
 from gtunnel.net.waiting import Wakeup
+from gtunnel.values import dataclass
 
 # Four mebibytes: about what a kernel's receive buffer holds.
 MAX_SALVAGED_BUFFERS: Final = 32
