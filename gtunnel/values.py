@@ -31,6 +31,9 @@ def dataclass(
     """`dataclasses.dataclass`. With `frozen`, instances are hashable if their fields are."""
 
     def made(declared: C) -> C:
+        if not declared.__doc__:
+            # Or the standard library has `inspect` work out the signature: three times of what all the rest takes.
+            declared.__doc__ = declared.__name__
         # Asked for no method, it compiles nothing.
         plain = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)
         ready = plain(declared)

@@ -65,6 +65,8 @@ def run(configuration: Configuration, load: Load, log: StartupLog, kernel: Kerne
         generation = generations.bind(configuration, services, None, log, activation.inherited())
         outside = replace(_outside(configuration, identity, notifier, log), kernel=kernel or Untouched())
         preload()
+        # What was loaded is not looked through before it has to be, in front of the fork.
+        gc.freeze()
         gc.enable()
         _hold_signals()
         detached = detach() if configuration.output.foreground is Foreground.NO else None

@@ -192,6 +192,14 @@ def test_a_subclass_has_the_fields_of_both(dataclass: Decorator) -> None:
     assert Deep(1) != Deep(1, z=5)
 
 
+def test_a_class_without_a_docstring_is_no_dearer() -> None:
+    @values.dataclass(slots=True)
+    class Bare:
+        x: int
+
+    assert Bare.__doc__ == "Bare"
+
+
 def test_it_is_no_dearer_than_half_of_the_standard_librarys() -> None:
     def cost(dataclass: Decorator) -> float:
         began = process_time()
