@@ -6,11 +6,12 @@ path of a Unix socket. A `SocketAddress` is numeric: what `getsockname` and its 
 
 import ipaddress
 import socket
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NewType
 from urllib.parse import urlsplit
 
 from gtunnel.errors import AddressError
+from gtunnel.values import dataclass
 
 MAX_PORT = 65535
 # sin6_scope_id has 32 bits.

@@ -46,6 +46,12 @@ def test_private_bindings_are_for_one_room(tree: Path, line: str) -> None:
     assert outside == "gtunnel/a.py:1: touches OpenSSL's private bindings outside of gtunnel/tls/openssl"
 
 
+def test_dataclasses_that_cost_a_start_too_much_are_found(tree: Path) -> None:
+    for path in ("gtunnel/a.py", "netsetup/c.py"):
+        (tree / path).write_text("from dataclasses import dataclass, field\n")
+    assert list(check_layout.complaints()) == ["gtunnel/a.py:1: dataclass is imported from gtunnel.values here"]
+
+
 def test_an_excuse_for_what_is_gone_is_found(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert tree.exists()
     monkeypatch.setattr(check_layout, "UNTESTED", {"gtunnel/gone.py": "it was short"})

@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from gtunnel.address import Endpoint, SocketAddress, UnixPath
@@ -13,6 +12,7 @@ from gtunnel.conf.advice import Severity, advise
 from gtunnel.conf.errors import ConfigError, Problem, problem_of
 from gtunnel.conf.settings import Configuration, ServiceSettings
 from gtunnel.events import Level, Log
+from gtunnel.values import dataclass
 
 DESCRIPTION = """\
 Test a configuration without running it: the file, what it includes, certificates and keys, names and addresses, and

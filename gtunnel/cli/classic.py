@@ -3,10 +3,10 @@
 The four questions are answered on standard error with exit status 0, as stunnel answers them.
 """
 
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
-from platform import machine
 from typing import TYPE_CHECKING
 
 from gtunnel.cli import source
@@ -69,7 +69,7 @@ def _banner() -> list[str]:
     from gtunnel.tls import features
 
     return [
-        f"gtunnel {VERSION} on {machine()}-{sys.platform} platform",
+        f"gtunnel {VERSION} on {os.uname().machine}-{sys.platform} platform",
         f"Running  with {features.library_version()} ({features.built_with()})",
     ]
 

@@ -5,12 +5,12 @@ import errno
 import fcntl
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from gtunnel.conf.load import load_fd, load_file
 from gtunnel.conf.settings import Configuration
 from gtunnel.errors import UsageError
+from gtunnel.values import dataclass
 
 # Ours first, so that an administrator can move over one machine at a time; the manual's (Debian's) else.
 DEFAULT_FILES = ("/etc/gtunnel/gtunnel.conf", "/etc/stunnel/stunnel.conf")

@@ -10,13 +10,13 @@ import pwd
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from gtunnel.address import HostPort
 from gtunnel.conf import advice_ocsp as ocsp
 from gtunnel.conf import advice_protocol as protocols
 from gtunnel.conf.settings import Configuration, Foreground, Place, ServiceSettings, TlsVersion
+from gtunnel.values import dataclass
 
 # Cipher strings that let in what no peer needs any more (openssl-ciphers(1)), if they are not switched off by ! or -.
 _WEAK = "NULL eNULL aNULL ADH AECDH EXP EXPORT LOW DES 3DES RC2 RC4 MD5 ALL COMPLEMENTOFALL"

@@ -2,10 +2,10 @@
 
 import enum
 import re
-from dataclasses import dataclass
 
 from gtunnel.conf.settings import Place, ServiceSettings
 from gtunnel.errors import GtunnelError
+from gtunnel.values import dataclass
 
 # Enough of a line to recognise it; a pasted certificate must not flood the log.
 MAX_SHOWN_TEXT = 100

@@ -9,11 +9,11 @@ problem here; in a comment anything may stand.
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gtunnel.conf.errors import Problem, Reason
 from gtunnel.conf.settings import Place
 from gtunnel.conf.table import is_secret
+from gtunnel.values import dataclass
 
 # stunnel 5.68 reads lines into 16 KiB and takes the rest of a longer line for another one; nothing real comes near.
 MAX_LINE_BYTES = 16384

@@ -2,7 +2,6 @@
 of it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 
 from gtunnel.conf.option import Repeated, Row, Scope, Single, Topic
@@ -11,6 +10,7 @@ from gtunnel.conf.options_verify import NO_DEMAND
 from gtunnel.conf.reference import remark, written
 from gtunnel.conf.socketoptions import ROWS, Side
 from gtunnel.conf.table import INCLUDE, TABLE
+from gtunnel.values import dataclass
 
 # Defaults that are no value that could be written.
 _DEFAULTS: dict[object, str] = {NO_DEMAND: "no", DEFAULT_VERSIONS: "from `TLSv1` to the newest"}

@@ -2,10 +2,10 @@
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gtunnel.errors import AddressError
+from gtunnel.values import dataclass
 
 # Rows are frozen, so a row of a narrower type is a row of the wider one: the table is a tuple of Row[object].
 T_co = TypeVar("T_co", covariant=True)

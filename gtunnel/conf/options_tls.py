@@ -5,13 +5,13 @@ wins, and `sslVersion` sets both bounds.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from gtunnel.conf.option import BadValueError, Repeated, Scope, Single, Topic
 from gtunnel.conf.parsers import anything, choice, integer, path, server_name, text_of, yes_no
 from gtunnel.conf.settings import TlsVersion
 from gtunnel.conf.tlsoptions import DEFAULTS as DEFAULT_TLS_OPTIONS
 from gtunnel.conf.tlsoptions import parse_tls_option
+from gtunnel.values import dataclass
 
 DEFAULT_CIPHERS = "HIGH:!aNULL:!SSLv2:!DH:!kDHEPSK"
 # Debian's order: hardware has AES.

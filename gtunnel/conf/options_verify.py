@@ -7,10 +7,11 @@ written; that is how stunnel 5.68 behaves (tests/gtunnel/conf/test_options_verif
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from gtunnel.conf.option import SHARED_OPENSSL, BadValueError, Repeated, Scope, Single, Topic
 from gtunnel.conf.parsers import host, ip_address, path, text_of, yes_no
+from gtunnel.values import dataclass
 
 # A mailbox has at most 64 + 1 + 255 bytes (RFC 5321, 4.5.3.1).
 MAX_EMAIL = 320

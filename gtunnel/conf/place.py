@@ -1,6 +1,6 @@
 """Where a statement of a configuration stands."""
 
-from dataclasses import dataclass
+from gtunnel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ together is `rules`' business.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gtunnel.conf import sources
 from gtunnel.conf.errors import Problem, Reason, comment_hint
@@ -14,6 +14,7 @@ from gtunnel.conf.option import BadValueError, Row, Scope
 from gtunnel.conf.settings import Place
 from gtunnel.conf.statements import Statement
 from gtunnel.conf.table import INCLUDE, find, is_secret, nearest
+from gtunnel.values import dataclass
 
 # Nobody nests directories of configuration parts deeper on purpose.
 MAX_INCLUDE_DEPTH = 16

@@ -5,7 +5,6 @@ it would find is only the consequence of a problem that is reported already.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from gtunnel.address import HostPort, UnixPath
 from gtunnel.conf import options_access as access
@@ -26,6 +25,7 @@ from gtunnel.conf.reader import SectionOutline
 from gtunnel.conf.settings import Protocol
 from gtunnel.conf.statements import Statement, Statements
 from gtunnel.conf.table import find
+from gtunnel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

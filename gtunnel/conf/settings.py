@@ -4,7 +4,7 @@ Units stand beside the fields. The option that fills a field is in `options`; de
 """
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gtunnel.address import Endpoint, HostPort
 from gtunnel.conf.place import Place
@@ -26,6 +26,7 @@ from gtunnel.conf.settings_tls import (
     VirtualName,
 )
 from gtunnel.events import Level
+from gtunnel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

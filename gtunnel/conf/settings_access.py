@@ -1,6 +1,6 @@
 """What a configuration says about who may connect: its part of `settings`, from where everybody takes it."""
 
-from dataclasses import dataclass
+from gtunnel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """What a configuration says about transparent proxying: its part of `settings`, from where everybody takes it."""
 
 import enum
-from dataclasses import dataclass
 
 from gtunnel.conf.place import Place
+from gtunnel.values import dataclass
 
 
 class Transparency(enum.Enum):

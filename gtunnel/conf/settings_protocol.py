@@ -2,10 +2,11 @@
 
 import enum
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gtunnel.address import HostPort, SocketAddress, parse_endpoint
 from gtunnel.conf.targetrules import Network, TargetRule
+from gtunnel.values import dataclass
 
 
 class Protocol(enum.Enum):

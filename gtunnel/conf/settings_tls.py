@@ -1,9 +1,10 @@
 """What a configuration says about TLS: its part of `settings`, from where everybody takes it."""
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gtunnel.address import HttpUrl
+from gtunnel.values import dataclass
 
 
 class TlsVersion(enum.Enum):

@@ -1,6 +1,5 @@
 """What a misspelt name was perhaps meant to be."""
 
-import difflib
 from collections.abc import Iterable
 
 # Below this ratio of equal letters a suggestion confuses more than it helps.
@@ -11,6 +10,9 @@ _MAX_COMPARED = 64
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The one of `names` that is most like `name`, in any case; None if nothing is near."""
+    # Here, not at the top: files without a mistake are many, and each start reads one.
+    import difflib
+
     spellings = {spelling.lower(): spelling for spelling in names}
     found = difflib.get_close_matches(name.lower()[:_MAX_COMPARED], spellings, n=1, cutoff=_SIMILAR)
     return spellings[found[0]] if found else None

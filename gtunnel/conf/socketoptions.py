@@ -8,11 +8,11 @@ import re
 import socket
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from gtunnel.conf.option import BadValueError
 from gtunnel.conf.settings import SocketOption, SocketOptions
 from gtunnel.conf.similar import suggestion
+from gtunnel.values import dataclass
 
 # Not in Python's socket module before 3.12; from linux/in.h and linux/in6.h.
 IP_FREEBIND = 15

@@ -1,11 +1,11 @@
 """The statements that hold for the process or for one service, and reading typed values out of them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from gtunnel.conf.option import Repeated, Row, Single
 from gtunnel.conf.settings import Lines, OptionLine, Place
+from gtunnel.values import dataclass
 
 T = TypeVar("T")
 

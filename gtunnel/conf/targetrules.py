@@ -2,11 +2,11 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from gtunnel.address import MAX_PORT
 from gtunnel.conf.option import BadValueError
+from gtunnel.values import dataclass
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

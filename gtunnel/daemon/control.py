@@ -16,13 +16,13 @@ import hashlib
 import json
 import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
 
 from gtunnel.errors import GtunnelError
 from gtunnel.net.errors import errno_text
+from gtunnel.values import dataclass
 
 RUNTIME_DIRECTORY: Final = Path("/run/gtunnel/control")
 # A request is a word. Whoever does not say it in this time is not waited for.

@@ -1,13 +1,14 @@
 """The workers, as the supervisor sees them: hiring, draining, losing and dismissing them."""
 
 import contextlib
+import gc
 import importlib
 import os
 import signal
 import socket
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic, sleep
 from types import ModuleType
 from typing import Any, Final, NoReturn
@@ -22,6 +23,7 @@ from gtunnel.net.errors import errno_text
 from gtunnel.tunnel.census import Census, Register
 from gtunnel.tunnel.loads import Loads, Share
 from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.values import dataclass
 
 # From fork to accepting takes a tenth of this on a busy machine.
 START_SECONDS: Final = 30.0
@@ -86,6 +88,17 @@ def preload() -> ModuleType:
     return importlib.import_module("gtunnel.daemon.worker")
 
 
+def _rest_memory() -> None:
+    """Let go of what is garbage by now, and keep the collector away from the rest, here and in who is forked.
+
+    A collection writes into the head of every object that it looks at, and so makes each process a copy of its own of
+    what is in memory once. Garbage of the generation before is among what was frozen then, so that is looked at again.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 @dataclass(frozen=True, slots=True)
 class Belongings:
     """What the supervisor sees of one worker: its table of the census, its place among the loads, and its board of
@@ -111,6 +124,7 @@ class Crew:
 
     def hire(self, generation: Generation, count: int, shared: Shared) -> list[Member]:
         """Fork `count` workers for a generation. Fewer come where the kernel allows no more, and the log says so."""
+        _rest_memory()
         hired: list[Member] = []
         try:
             while len(hired) < count:

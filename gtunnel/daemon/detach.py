@@ -6,7 +6,8 @@ start.
 
 import contextlib
 import os
-from dataclasses import dataclass
+
+from gtunnel.values import dataclass
 
 
 @dataclass(slots=True)

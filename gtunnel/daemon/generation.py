@@ -9,7 +9,6 @@ import errno
 import os
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gtunnel.address import Endpoint
 from gtunnel.conf.settings import Configuration, Foreground, ProcessSettings, ServiceSettings
@@ -24,6 +23,7 @@ from gtunnel.tls import library
 from gtunnel.tls.site import Site
 from gtunnel.tunnel.building import Building, compile_service
 from gtunnel.tunnel.service import Service, ServiceError, with_virtual_services
+from gtunnel.values import dataclass
 
 
 class GenerationError(GtunnelError):

@@ -1,12 +1,13 @@
 """What is outside of the process: the service manager, whoever asks through the control sockets, and the kernel."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gtunnel.daemon.control import Answer
 from gtunnel.daemon.kernel import Kernel, Untouched
 from gtunnel.daemon.notify import Notifier
 from gtunnel.daemon.reception import Reception
+from gtunnel.values import dataclass
 
 Words = Mapping[str, Callable[[], Answer]]
 

@@ -4,8 +4,9 @@ import ctypes
 import os
 import socket
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+from gtunnel.values import dataclass
 
 # asm-generic/socket.h. Python does not name the second.
 _SO_PEERCRED: Final = 17

@@ -4,11 +4,11 @@ import ctypes
 import grp
 import os
 import pwd
-from dataclasses import dataclass
 from typing import Final
 
 from gtunnel.conf.settings import ProcessSettings
 from gtunnel.errors import GtunnelError
+from gtunnel.values import dataclass
 
 # prctl.h
 _PR_CAP_AMBIENT: Final = 47

@@ -9,12 +9,13 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from typing import Final
 
 from gtunnel.daemon.control import MAX_REQUEST, REQUEST_SECONDS, Answer, Control, call
 from gtunnel.daemon.peers import Peer, peer
+from gtunnel.values import dataclass
 
 # Those who wait at a time, and those of one user: somebody who connects and says nothing does not keep others out.
 MAX_WAITING: Final = 64

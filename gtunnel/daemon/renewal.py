@@ -2,7 +2,6 @@
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from gtunnel.conf.errors import ConfigError
@@ -16,6 +15,7 @@ from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tls.site import Site
+from gtunnel.values import dataclass
 
 STANDARD_ERROR: Final = 2
 

@@ -42,7 +42,6 @@ def run(load: Callable[[], Configuration], source: str, kernel: "Kernel | None" 
         return inetd.run(configuration, log)
     from gtunnel.daemon import startup
 
-    gc.enable()
     return startup.run(configuration, again, log, kernel)
 
 

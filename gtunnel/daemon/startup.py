@@ -9,6 +9,7 @@
     the kernel              where it lives and dies with us; and only then is the start a success
 """
 
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -64,6 +65,9 @@ def run(configuration: Configuration, load: Load, log: StartupLog, kernel: Kerne
         generation = generations.bind(configuration, services, None, log, activation.inherited())
         outside = replace(_outside(configuration, identity, notifier, log), kernel=kernel or Untouched())
         preload()
+        # What was loaded is not looked through before it has to be, in front of the fork.
+        gc.freeze()
+        gc.enable()
         _hold_signals()
         detached = detach() if configuration.output.foreground is Foreground.NO else None
     except GtunnelError as error:

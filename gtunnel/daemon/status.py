@@ -8,7 +8,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from time import monotonic
 from typing import Any, Final
@@ -18,6 +18,7 @@ from gtunnel.daemon.crew import Member
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.survey import survey
 from gtunnel.tunnel.particulars import shown
+from gtunnel.values import dataclass
 from gtunnel.version import VERSION
 
 FRESH_SECONDS: Final = 1.0

@@ -10,7 +10,6 @@ import http.client
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Final
 
@@ -39,6 +38,7 @@ from gtunnel.tunnel.programclients import ProgramClients
 from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.tunnel.stapler import Stapler
 from gtunnel.tunnel.workplace import Workplace
+from gtunnel.values import dataclass
 
 # Loaded at first use otherwise, by name or to spare inetd mode that: the codec of host names, the event loop, the pool
 # that looks names up, and what talks to OCSP responders and redis.

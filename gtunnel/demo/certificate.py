@@ -2,13 +2,14 @@
 
 import datetime
 import ipaddress
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from gtunnel.values import dataclass
 
 # Clocks may differ a little between the maker and whoever verifies; nobody should use it much longer than today.
 _BEFORE = datetime.timedelta(hours=1)

@@ -7,7 +7,6 @@ a server that has none; `destination` and `both` take plain HTTP out of the traf
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from gtunnel.demo.errors import DemoError
 from gtunnel.demo.gateway import ADDRESSES, CURL, say_all, summary, undone_if_left
 from gtunnel.demo.program import ACCEPTING, GTUNNEL, Running, finish, python, tail
 from gtunnel.demo.web import READY, Sight
+from gtunnel.values import dataclass
 from netsetup.lab import CLIENT, GATEWAY, SERVER, Lab, find_program
 
 Say = Callable[[str], None]

@@ -11,8 +11,9 @@ import ssl
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
+
+from gtunnel.values import dataclass
 
 READY = "ready"
 # A client that says nothing shall not keep a thread for longer, in seconds.

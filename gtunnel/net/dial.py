@@ -3,7 +3,6 @@
 import errno
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
@@ -15,6 +14,7 @@ from gtunnel.net.legs import PlainLeg
 from gtunnel.net.names import Target
 from gtunnel.net.outgoing import Outgoing
 from gtunnel.net.waiting import Wakeup
+from gtunnel.values import dataclass
 
 # A full backlog of a Unix socket (EAGAIN) or a full descriptor table is worth another try after this many seconds.
 RETRY_SECONDS: Final = 0.05

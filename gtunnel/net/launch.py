@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
 from gtunnel.conf.settings import ProgramSettings
+from gtunnel.values import dataclass
 
 # What systemd says to gtunnel, and not to its programs.
 PRIVATE_VARIABLES: Final = (

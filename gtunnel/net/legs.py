@@ -9,7 +9,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from gtunnel.net.errors import SocketError, WaitTimeoutError
 from gtunnel.net.waiting import READ, WRITE, Wakeup
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import HandshakeError
+from gtunnel.values import dataclass
 
 # What one receive takes at most: eight TLS records. With half of it bulk data took a tenth more of processor time, with
 # twice as much hardly less; and it is also what a connection may keep for a slow reader.

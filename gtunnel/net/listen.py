@@ -6,7 +6,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gtunnel.address import Endpoint, HostPort, SocketAddress, UnixPath, from_sockaddr
@@ -16,6 +16,7 @@ from gtunnel.events import Level, Log
 from gtunnel.net import names, sockopts
 from gtunnel.net.errors import ListenError, SocketError, errno_text
 from gtunnel.net.transparency import TransparencyStrategy
+from gtunnel.values import dataclass
 
 BACKLOG = socket.SOMAXCONN
 # chown(2): leave both as they are.

@@ -3,10 +3,10 @@ configuration is compiled; a worker calls it through its thread pool (`resolver`
 """
 
 import socket
-from dataclasses import dataclass
 
 from gtunnel.address import Endpoint, HostPort, SocketAddress, UnixPath, from_sockaddr
 from gtunnel.net.errors import ResolveError
+from gtunnel.values import dataclass
 
 # The host of `connect = PORT` and of `accept = PORT` (manual, options accept and connect).
 LOOPBACK = "127.0.0.1"

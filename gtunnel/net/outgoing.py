@@ -1,10 +1,9 @@
 """How a service makes its outgoing connections, as compiled before workers are forked. No gevent here."""
 
-from dataclasses import dataclass
-
 from gtunnel.conf.settings import SocketOption
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.transparency import TransparencyStrategy
+from gtunnel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,12 @@
 """Not asking again at once what has just failed to answer: a cache that is down must not make connections wait."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from typing import Final
 
 from gtunnel.events import Level, Log
+from gtunnel.values import dataclass
 
 # How long a server that failed is left alone.
 REST_SECONDS: Final = 10.0

@@ -5,7 +5,6 @@ import errno
 import os
 import socket
 import termios
-from dataclasses import dataclass
 from typing import Any, Final
 
 from gtunnel.net import pairs
@@ -14,6 +13,7 @@ from gtunnel.net.launch import Launch
 from gtunnel.net.legs import PlainLeg
 from gtunnel.net.ptyleg import PtyLeg
 from gtunnel.net.waiting import Wakeup
+from gtunnel.values import dataclass
 
 STANDARD_ERROR: Final = 2
 

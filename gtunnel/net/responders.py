@@ -6,7 +6,6 @@ find out anew, at the price of TIMEOUTocsp each.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final, TypeVar
 
@@ -15,6 +14,7 @@ import gevent
 from gtunnel.address import HttpUrl
 from gtunnel.net.posting import post
 from gtunnel.tls.ocsp.errors import InconclusiveError
+from gtunnel.values import dataclass
 
 # Together with the size below: 8 MiB for each worker at most.
 MAX_ANSWERS: Final = 1024

@@ -5,7 +5,6 @@ and the session in DER, which has to fit into 512 bytes: one with a client's cer
 """
 
 import struct
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
@@ -16,6 +15,7 @@ from gtunnel.events import Level, Log
 from gtunnel.net import resolver, sockopts
 from gtunnel.net.errors import ResolveError, errno_text
 from gtunnel.net.patience import Patience
+from gtunnel.values import dataclass
 
 VERSION: Final = 1
 NEW: Final = 0

@@ -14,7 +14,6 @@ import contextlib
 import errno
 import socket
 import struct
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gtunnel.address import ClientAddress, OriginalDestination, SocketAddress, from_sockaddr
@@ -22,6 +21,7 @@ from gtunnel.conf.settings import Transparency
 from gtunnel.net import sockopts
 from gtunnel.net.errors import LoopError, OriginError, SocketError, errno_text
 from gtunnel.net.loops import LoopGuard
+from gtunnel.values import dataclass
 
 _SOCKADDR_IN_BYTES: Final = 16
 _SOCKADDR_IN6_BYTES: Final = 28

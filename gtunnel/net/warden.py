@@ -13,11 +13,11 @@ import select
 import signal
 import socket
 import syslog
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from gtunnel.address import SocketAddress
 from gtunnel.net.libwrap import Libwrap
+from gtunnel.values import dataclass
 
 # Checks under way at a time; more wait in the socket until one has ended.
 MAX_CHECKS: Final = 64

@@ -1,7 +1,6 @@
 """PKCS#12 (RFC 7292): a certificate, its chain and its key in one file, mostly with a passphrase."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -9,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from gtunnel.errors import GtunnelError
 from gtunnel.tls.passphrases import Passphrases, WrongPassphraseError
+from gtunnel.values import dataclass
 
 # Every such file begins with a SEQUENCE and the version, an INTEGER that is 3 (RFC 7292, section 4); the length between
 # them has up to five bytes. A certificate has another SEQUENCE there, a bare key another number.

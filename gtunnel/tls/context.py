@@ -3,7 +3,6 @@ ticket keys, so a session that one worker started is good in the others (see `re
 """
 
 import ipaddress
-from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from OpenSSL import SSL
@@ -24,6 +23,7 @@ from gtunnel.tls.revocation import set_revocation
 from gtunnel.tls.setup import take_all
 from gtunnel.tls.site import Site
 from gtunnel.tls.trust import set_verification
+from gtunnel.values import dataclass
 
 # Asked for each connection; few services have more targets than that.
 _REMEMBERED_HOSTS = 1024

@@ -6,12 +6,12 @@ does not.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from gtunnel.conf.settings import ServiceSettings, TlsVersion
 from gtunnel.tls.hello import TLS1_2, ClientHello
 from gtunnel.tls.openssl import binding
+from gtunnel.values import dataclass
 
 _ALERT: Final = "alert "
 # Enough of a long list to see what kind of peer it is.

@@ -9,7 +9,7 @@ The two directions close separately (RFC 8446, section 6.1): `close` sends our c
 `ended` tells that the peer's has come. A stream that ends without one is a `TlsTruncatedError`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from OpenSSL import SSL
@@ -22,6 +22,7 @@ from gtunnel.tls.openssl import binding, handshakes, sessions
 from gtunnel.tls.openssl.records import Records
 from gtunnel.tls.openssl.verify import OK, verify_result
 from gtunnel.tls.verification import Verdicts, issuer_text, subject_text
+from gtunnel.values import dataclass
 from gtunnel.wire.steps import TlsFacts
 
 # More than any protocol's first word.

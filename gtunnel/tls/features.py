@@ -1,6 +1,5 @@
 """What this machine's OpenSSL is and can do: for `-version`, `-options` and the log's first lines."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import cryptography
@@ -10,6 +9,7 @@ from OpenSSL import SSL
 from gtunnel.tls import commands
 from gtunnel.tls.errors import OpensslUnfitError
 from gtunnel.tls.openssl import binding, library, native, options, sessions
+from gtunnel.values import dataclass
 
 HYBRID: Final = "X25519MLKEM768"
 # Those that a configuration is likely to name.

@@ -10,8 +10,9 @@ is left to OpenSSL, whose answer is an alert.
 
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
+
+from gtunnel.values import dataclass
 
 HANDSHAKE: Final = 22
 CLIENT_HELLO: Final = 1

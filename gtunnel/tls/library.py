@@ -5,7 +5,7 @@ What was done stays done: a reload that asks for the same does nothing, and one 
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, cast
 
 from gtunnel.conf.options_library import KERNEL_RANDOMNESS
@@ -14,6 +14,7 @@ from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.tls.openssl import engines, library, native
 from gtunnel.tls.openssl.engines import Engine, EngineError
+from gtunnel.values import dataclass
 
 # A seed file that is larger than this is no seed file.
 MAX_SEED_BYTES: Final = 1 << 20

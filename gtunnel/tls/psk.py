@@ -1,7 +1,7 @@
 """Pre-shared keys (manual, options PSKsecrets and PSKidentity; RFC 4279; RFC 8446, section 4.2.11)."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Final
 
@@ -14,6 +14,7 @@ from gtunnel.tls.openssl import psk
 from gtunnel.tls.setup import read_file
 from gtunnel.tls.site import Site
 from gtunnel.tls.verification import Verdicts
+from gtunnel.values import dataclass
 
 # As stunnel has it.
 MIN_KEY_BYTES: Final = 16

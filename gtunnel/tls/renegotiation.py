@@ -5,13 +5,14 @@ OpenSSL says through the info callback when a handshake starts and when it is do
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from typing import Final, Protocol
 
 from OpenSSL import SSL, crypto
 
 from gtunnel.tls.openssl import handshakes
+from gtunnel.values import dataclass
 
 # An expensive thing to ask for, and nothing else asks for it often: new keys once in a while, or a certificate once.
 MAX_RENEGOTIATIONS: Final = 5

@@ -1,9 +1,10 @@
 """Where TLS contexts are built: with which passphrases, and with which files in view."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from gtunnel.tls.passphrases import Passphrases
+from gtunnel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ connection's verify result, which its session keeps.
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from traceback import format_exc
 
@@ -30,6 +30,7 @@ from gtunnel.tls.reasons import explanation, mismatch, name_text
 from gtunnel.tls.renegotiation import Renegotiation
 from gtunnel.tls.revocation import is_uncovered, passes
 from gtunnel.tls.site import Site
+from gtunnel.values import dataclass
 
 # OpenSSL's errors (x509_vfy.h) that only say that the chain leads nowhere: no reproach to a certificate that is
 # installed itself. Everything else about the leaf (expired, not yet valid, made for something else) still counts.

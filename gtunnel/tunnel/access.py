@@ -1,6 +1,6 @@
 """Who is let in: limits, TCP wrappers, ident. Asked before anything is said to a client (manual: libwrap and ident)."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gtunnel.address import SocketAddress
 from gtunnel.conf.settings import AccessSettings, Transparency
@@ -17,6 +17,7 @@ from gtunnel.net.waiting import Wakeup
 from gtunnel.net.wrappers import Wrappers
 from gtunnel.tunnel.census import Register, neighbourhood
 from gtunnel.tunnel.service import Service
+from gtunnel.values import dataclass
 from gtunnel.wire import ident
 from gtunnel.wire.steps import ReceiveLine, Send, Side
 

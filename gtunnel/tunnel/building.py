@@ -4,7 +4,7 @@ import dataclasses
 import grp
 import pwd
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gtunnel.address import HostPort, SocketAddress
 from gtunnel.conf.errors import Problem, problem_of
@@ -35,6 +35,7 @@ from gtunnel.tunnel.resumption import MAX_AT_HAND, ClientResumption
 from gtunnel.tunnel.service import Service, ServiceSettingsError
 from gtunnel.tunnel.shared import SharedCache, SharedCounter, SharedLock
 from gtunnel.tunnel.targets import Targets
+from gtunnel.values import dataclass
 from gtunnel.wire import protocols
 
 

@@ -10,11 +10,11 @@ import mmap
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from gtunnel.address import SocketAddress
 from gtunnel.tunnel.shared import SharedLock
+from gtunnel.values import dataclass
 
 # Workers that may live at a time: those that serve, and those that drain after reloads.
 TABLES: Final = 256

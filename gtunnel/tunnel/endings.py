@@ -1,7 +1,6 @@
 """How a connection ended: a word to count by, and a reason to read (docs/diagnostics.md lists the words)."""
 
 import errno
-from dataclasses import dataclass
 from typing import Final
 
 from gtunnel.errors import GtunnelError, ReachError
@@ -13,6 +12,7 @@ from gtunnel.net.wrappers import WrappersError
 from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError
 from gtunnel.tunnel.access import HandshakeTimeoutError, RefusedError
 from gtunnel.tunnel.revocation import RevokedError
+from gtunnel.values import dataclass
 from gtunnel.wire.errors import AuthenticationError, LeftError, MessageError, PlaintextError, ProtocolError
 from gtunnel.wire.ident import IdentError
 from gtunnel.wire.sockswords import RefusedTargetError, RequestError

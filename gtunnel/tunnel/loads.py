@@ -8,8 +8,9 @@ without a lock: a number that is a moment old does no harm.
 
 import mmap
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+from gtunnel.values import dataclass
 
 # Workers that may live at a time: those that serve, and those that drain after reloads. Others do without.
 PLACES: Final = 256

@@ -1,10 +1,10 @@
 """What is to be told of one connection, to the access log and to whoever asks for the live ones."""
 
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from gtunnel.address import Endpoint, SocketAddress
+from gtunnel.values import dataclass
 
 if TYPE_CHECKING:
     from gtunnel.tunnel.connection import Connection

@@ -8,7 +8,6 @@ is renewed, it is good for `sessionCacheTimeout` after the full handshake in whi
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from time import monotonic
 from typing import Final, Protocol
 
@@ -18,6 +17,7 @@ from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.hello import ClientHello
 from gtunnel.tls.openssl import sessions
 from gtunnel.tls.openssl.sessions import Session
+from gtunnel.values import dataclass
 
 # What precedes a client's session: when its full handshake was (monotonic seconds).
 _BORN: Final = struct.Struct("=d")

@@ -6,7 +6,7 @@ in the handshake itself, OCSP responders right after it (`TlsLeg.handshake` wait
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gtunnel.events import Level, Log
 from gtunnel.net.legs import PlainLeg, Scratch, TlsLeg
@@ -21,6 +21,7 @@ from gtunnel.tunnel.resumption import Remembered
 from gtunnel.tunnel.revocation import RevokedError, inquire
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.sessionservers import SessionServers
+from gtunnel.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

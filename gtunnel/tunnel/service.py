@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from gtunnel.conf.errors import Problem
 from gtunnel.conf.settings import (
@@ -21,6 +20,7 @@ from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tunnel.resumption import ClientResumption
 from gtunnel.tunnel.shared import SharedCache, SharedLock
 from gtunnel.tunnel.targets import Targets
+from gtunnel.values import dataclass
 from gtunnel.wire.socksusers import Users
 from gtunnel.wire.steps import Negotiation, Scene
 

@@ -4,7 +4,6 @@ Services with the same certificate and responders share a question, and so the a
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import gevent
@@ -16,6 +15,7 @@ from gtunnel.tls.ocsp.errors import InconclusiveError
 from gtunnel.tls.ocsp.judgement import Judgement
 from gtunnel.tls.ocsp.staple import Staple
 from gtunnel.tunnel.service import Service
+from gtunnel.values import dataclass
 
 # After a failure; and the bounds of when an answer is renewed, which is after half of the time that is left to it.
 RETRY_SECONDS: Final = 60.0

@@ -1,7 +1,7 @@
 """What the connections of one worker share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from gtunnel.net.legs import Scratch
@@ -11,6 +11,7 @@ from gtunnel.net.wrappers import Wrappers
 from gtunnel.tunnel.census import Register
 from gtunnel.tunnel.sessionservers import SessionServers
 from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.values import dataclass
 
 if TYPE_CHECKING:
     from gtunnel.tunnel.connection import Connection

@@ -4,11 +4,12 @@ import os
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from gtunnel.address import HostPort
 from gtunnel.conf.settings import ProtocolSettings
+from gtunnel.values import dataclass
 from gtunnel.wire import ntlm
 from gtunnel.wire.errors import ProtocolError
 from gtunnel.wire.steps import (

@@ -6,10 +6,11 @@ password at leisure.
 
 import hmac
 import struct
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import md5
 from typing import Final
 
+from gtunnel.values import dataclass
 from gtunnel.wire.errors import ProtocolError
 from gtunnel.wire.md4 import md4
 

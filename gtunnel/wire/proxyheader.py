@@ -7,11 +7,11 @@ reads them believes what they say: from whom that is done is the configuration's
 import ipaddress
 import struct
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from gtunnel.address import SocketAddress, from_sockaddr, parse_port
 from gtunnel.errors import AddressError
+from gtunnel.values import dataclass
 from gtunnel.wire.crc32c import crc32c
 from gtunnel.wire.errors import ProtocolError
 from gtunnel.wire.steps import Receive, ReceiveLine, Side, Step, TlsFacts

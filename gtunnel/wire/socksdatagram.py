@@ -1,10 +1,10 @@
 """The header before each datagram of SOCKS' UDP ASSOCIATE (RFC 1928, section 7)."""
 
 import ipaddress
-from dataclasses import dataclass
 from typing import Final
 
 from gtunnel.address import HostPort, SocketAddress
+from gtunnel.values import dataclass
 from gtunnel.wire.sockswords import RequestError, host_of
 
 _IPV4, _NAME, _IPV6 = 1, 3, 4

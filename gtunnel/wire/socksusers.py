@@ -2,9 +2,10 @@
 
 import hmac
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
+from gtunnel.values import dataclass
 from gtunnel.wire import sha512crypt
 
 # RFC 1929: one byte says how long each is.

@@ -2,11 +2,11 @@
 
 import enum
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Protocol
 
 from gtunnel.address import HostPort, SocketAddress
 from gtunnel.errors import GtunnelError
+from gtunnel.values import dataclass
 from gtunnel.wire.steps import Step
 
 

@@ -11,9 +11,9 @@ in plaintext ends the connection, for anybody could have put it there (NO STARTT
 import re
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from dataclasses import dataclass
 
 from gtunnel.errors import GtunnelError
+from gtunnel.values import dataclass
 from gtunnel.wire.errors import LeftError, ProtocolError, RefusalError, quoted
 from gtunnel.wire.steps import Connect, Glance, Negotiation, ReceiveLine, Send, Side, StartTls, Step
 

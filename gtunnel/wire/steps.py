@@ -11,9 +11,10 @@ again.
 import enum
 import re
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gtunnel.address import Endpoint, HostPort, OriginalDestination, SocketAddress
+from gtunnel.values import dataclass
 
 # A line, or a message of known length, that a peer may make us keep. HTTP's and IMAP's longest lines are shorter.
 MAX_MESSAGE = 16384

@@ -8,7 +8,6 @@ its leaf. Whatever is not conclusive counts as OCSPrequire says; revoked is revo
 """
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 from cryptography import x509
@@ -23,6 +22,7 @@ from gtunnel.tls.ocsp.judgement import Judgement, Terms, judge
 from gtunnel.tls.ocsp.links import Chains, Link
 from gtunnel.tls.ocsp.question import Question
 from gtunnel.tls.verification import subject_text
+from gtunnel.values import dataclass
 
 # CRLReason (RFC 5280, section 5.3.1), as OpenSSL numbers and names them.
 _REASONS = (

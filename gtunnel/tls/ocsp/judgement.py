@@ -18,7 +18,6 @@ NOCASIGN, NODELEGATED, which no OpenSSL looks at. NOEXPLICIT leaves out a root t
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -33,6 +32,7 @@ from gtunnel.tls.ocsp import signature
 from gtunnel.tls.ocsp.errors import InconclusiveError
 from gtunnel.tls.ocsp.moments import Moment, moment
 from gtunnel.tls.ocsp.question import Question
+from gtunnel.values import dataclass
 
 # Answers are a few kilobytes, with the signer's chain in them.
 MAX_ANSWER_BYTES: Final = 64 * 1024

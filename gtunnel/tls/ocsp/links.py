@@ -6,13 +6,13 @@ leaf alone; its chain is the one that was verified when it was first seen here, 
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
 from OpenSSL import crypto
 
 from gtunnel.tls.ocsp.errors import InconclusiveError
+from gtunnel.values import dataclass
 
 # Chains that are remembered: a few kilobytes each.
 MAX_REMEMBERED: Final = 512

@@ -1,7 +1,6 @@
 """A question about one certificate: the request (RFC 6960, section 4.1), and whether an answer is about the same."""
 
 import os
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -14,6 +13,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from gtunnel.address import HttpUrl, parse_http_url
 from gtunnel.errors import AddressError
 from gtunnel.tls.ocsp.errors import InconclusiveError
+from gtunnel.values import dataclass
 
 # RFC 8954, section 2.1: 32 bytes is what clients should send.
 NONCE_BYTES: Final = 32

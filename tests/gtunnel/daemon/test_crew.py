@@ -20,6 +20,34 @@ def test_workers_come_up_and_go_when_they_are_dismissed() -> None:
     assert "killed" not in log
 
 
+def test_what_is_loaded_before_a_fork_is_nothing_for_the_collector_to_write_to() -> None:
+    result, _ = run("""
+        import gc
+        crew, sharing = Crew(), shared()
+        members = crew.hire(make(), 1, sharing)
+        say([gc.get_freeze_count() > 10_000, crew.await_ready(members)])
+        crew.dismiss(members, sharing.log)
+    """)
+    assert result == [True, True]
+
+
+def test_what_is_garbage_after_a_reload_is_freed_though_it_was_there_at_the_fork_before() -> None:
+    result, _ = run("""
+        import weakref
+        class Knot:
+            pass
+        crew, sharing, knot = Crew(), shared(), Knot()
+        knot.itself, gone = knot, weakref.ref(knot)
+        crew.hire(make(), 1, sharing)
+        del knot
+        there = gone() is not None
+        crew.hire(make(), 1, sharing)
+        say([there, gone() is None])
+        crew.dismiss(crew.members, sharing.log)
+    """)
+    assert result == [True, True]
+
+
 def test_a_dead_worker_is_buried_with_its_status() -> None:
     result, _ = run("""
         crew, sharing = Crew(), shared()

@@ -42,8 +42,8 @@ FORGOTTEN = """
 import gc, sys
 from gtunnel.conf.load import parse_text
 from gtunnel.daemon import start, startup
-startup.run = lambda *_: int(not gc.isenabled())
-text = "[c]\\nclient = yes\\naccept = 1\\nconnect = 2\\n"
+startup.Supervisor = lambda *_, **__: sys.exit(int(not gc.isenabled()))
+text = "foreground = yes\\npid =\\nsyslog = no\\n[c]\\nclient = yes\\naccept = 127.0.0.1:0\\nconnect = 2\\n"
 sys.exit(start.run(lambda: parse_text(text), "test"))
 """
 
