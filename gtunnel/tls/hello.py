@@ -29,6 +29,9 @@ MAX_RECEIVED: Final = 2 * MAX_HELLO
 TLS1_2: Final = 0x0303
 TLS1_3: Final = 0x0304
 
+# Its number, and the length of what follows.
+_EXTENSION: Final = struct.Struct("!HH")
+
 _SERVER_NAME: Final = 0
 _HOST_NAME: Final = 0
 _GROUPS: Final = 10
@@ -169,7 +172,7 @@ def _parse(body: _Reader) -> ClientHello:
     session_id = body.vector(1)
     ciphers = _numbers(body.vector(2))
     body.vector(1)
-    extensions = _extensions(_Reader(body.vector(2))) if body else {}
+    extensions = _extensions(body.vector(2)) if body else {}
     versions = extensions.get(_VERSIONS)
     return ClientHello(
         version=version,
@@ -184,11 +187,17 @@ def _parse(body: _Reader) -> ClientHello:
     )
 
 
-def _extensions(reader: _Reader) -> dict[int, bytes]:
+def _extensions(data: bytes) -> dict[int, bytes]:
+    # A dozen in each hello, so without a `_Reader`.
     found: dict[int, bytes] = {}
-    while reader:
-        kind = reader.number(2)
-        found.setdefault(kind, reader.vector(2))
+    at, size = 0, len(data)
+    while at < size:
+        kind, length = _EXTENSION.unpack_from(data, at)
+        start = at + _EXTENSION.size
+        at = start + length
+        if at > size:
+            raise IndexError
+        found.setdefault(kind, data[start:at])
     return found
 
 

@@ -7,7 +7,7 @@ is renewed, it is good for `sessionCacheTimeout` after the full handshake in whi
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import Final, Protocol
 
@@ -45,11 +45,15 @@ class ServerResumption:
         self._store = store
         self._seconds = seconds
 
-    @contextmanager
-    def offered(self, hello: ClientHello | None, log: Log) -> Iterator[None]:
+    def offered(self, hello: ClientHello | None, log: Log) -> AbstractContextManager[None]:
         """For the time of a handshake: let OpenSSL find the session that the client names."""
+        wanted = () if hello is None else self._sessions.wanted(hello)
+        return self._offered(wanted, log) if wanted else nullcontext()
+
+    @contextmanager
+    def _offered(self, wanted: tuple[bytes, ...], log: Log) -> Iterator[None]:
         offered: list[Session] = []
-        for identity in () if hello is None else self._sessions.wanted(hello):
+        for identity in wanted:
             encoded = self._store.get(identity, log)
             session = None if encoded is None else self._sessions.offer(encoded)
             if session is not None:

@@ -114,10 +114,10 @@ def keep_end(connection: SSL.Connection) -> None:
     TLS 1.3 renews it by another ticket, whose time begins anew (what it lasts is the old one's): without this it would
     never end. To be called between the ClientHello and the ticket, as often as one likes.
     """
-    session = connection.get_session()
-    if session is None or _get_time is None or _set_time is None or _get_timeout is None or _set_timeout is None:
+    session = lib.SSL_get_session(connection._ssl)
+    if session == ffi.NULL or _get_time is None or _set_time is None or _get_timeout is None or _set_timeout is None:
         return
-    raw, now = pointer(session._session), int(time())
+    raw, now = pointer(session), int(time())
     left = _get_time(raw) + _get_timeout(raw) - now
     if left > 0:
         _set_time(raw, now)
