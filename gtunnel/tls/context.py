@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from OpenSSL import SSL
 
 from gtunnel.conf.settings import ServiceSettings
+from gtunnel.tls import keyshares
 from gtunnel.tls.credentials import set_identity, set_key_exchange
 from gtunnel.tls.engine import Request, TlsEngine
 from gtunnel.tls.keylog import set_keylog
@@ -32,7 +33,8 @@ _REMEMBERED_HOSTS = 1024
 @dataclass(frozen=True, slots=True)
 class TlsContext:
     """A service's TLS, ready to start connections. `staple`: whether a client asks for a stapled OCSP answer;
-    `inquirer`: who asks about peers, None where nobody is asked; `served`: what a server staples.
+    `inquirer`: who asks about peers, None where nobody is asked; `served`: what a server staples; `narrows`: whether a
+    client that resumes makes no key that its server would not take (`keyshares`).
     """
 
     context: SSL.Context
@@ -42,13 +44,15 @@ class TlsContext:
     staple: bool = False
     inquirer: Inquirer | None = None
     served: Staple | None = None
+    narrows: bool = False
 
-    def engine(self, host: str | None = None, session: Session | None = None) -> TlsEngine:
+    def engine(self, host: str | None = None, session: Session | None = None, group: str | None = None) -> TlsEngine:
         """Start a connection. `host` is the name that the configuration connects to, if it is one; `session` what a
-        client wants to resume (`TlsEngine.session`)."""
+        client wants to resume (`TlsEngine.session`), `group` what its server took last (`TlsEngine.group`)."""
         if not self.client:
             return TlsEngine(self.context, None)
-        return TlsEngine(self.context, Request(self.server_name(host), session, self.staple))
+        groups = keyshares.narrowed(group) if self.narrows and session is not None else None
+        return TlsEngine(self.context, Request(self.server_name(host), session, self.staple, groups))
 
     def server_name(self, host: str | None) -> str | None:
         """The SNI to send. RFC 6066, section 3: literal addresses are not permitted in it."""
@@ -92,7 +96,8 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
         take_staples(context)
     sessions = ServerSessions(context, service, good_for)
     asking, served = inquirer(context, service), staple_for(context, service)
-    return TlsContext(context, service.client, tls.sni, sessions, staple, asking, served)
+    narrows = service.client and keyshares.are_default(tls)
+    return TlsContext(context, service.client, tls.sni, sessions, staple, asking, served, narrows)
 
 
 @lru_cache(maxsize=_REMEMBERED_HOSTS)

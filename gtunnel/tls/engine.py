@@ -48,12 +48,14 @@ class Request:
     """What a client asks a server for.
 
     `server_name` is its SNI (RFC 6066), None sends none. `session` is one to resume, from an earlier connection to the
-    same server. `staple` asks for an OCSP answer, which a callback of the context takes.
+    same server. `staple` asks for an OCSP answer, which a callback of the context takes. `groups` takes the place of
+    the context's list.
     """
 
     server_name: str | None = None
     session: sessions.Session | None = field(default=None, repr=False)
     staple: bool = False
+    groups: str | None = None
 
 
 class TlsEngine:
@@ -83,6 +85,8 @@ class TlsEngine:
                 connection.request_ocsp()
             if request.session is not None:
                 sessions.resume(connection, request.session)
+            if request.groups is not None:
+                binding.set_own_groups(connection, request.groups)
         else:
             connection.set_accept_state()
         self._connection = connection
@@ -265,6 +269,12 @@ class TlsEngine:
         """Whether what can be resumed comes after the handshake (TLS 1.3) instead of with it."""
         return self._connection.get_protocol_version() >= SSL.TLS1_3_VERSION
 
+    @property
+    def group(self) -> str | None:
+        """The group of the key exchange, as OpenSSL calls it; None if there was none, or this build does not tell."""
+        name = getattr(self._connection, "get_group_name", None)
+        return None if name is None else name()
+
     def has_another_session(self, than: SSL.Session | None) -> bool:
         """Whether the peer has given a session (a TLS 1.3 ticket) since `session` returned that one."""
         return sessions.has_another(self._connection, than)
@@ -298,13 +308,12 @@ class TlsEngine:
         """What the handshake agreed on. Call it after `handshake` returned True."""
         connection = self._connection
         certificate = connection.get_peer_certificate()
-        group = getattr(connection, "get_group_name", None)
         return Negotiated(
             version=connection.get_protocol_version_name(),
             cipher=connection.get_cipher_name() or "none",
             bits=connection.get_cipher_bits() or 0,
             reused=binding.session_reused(connection),
-            group=group() if group is not None else None,
+            group=self.group,
             peer_subject=subject_text(certificate) if certificate is not None else None,
         )
 

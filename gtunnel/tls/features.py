@@ -8,10 +8,10 @@ from OpenSSL import SSL
 
 from gtunnel.tls import commands
 from gtunnel.tls.errors import OpensslUnfitError
+from gtunnel.tls.keyshares import HYBRID
 from gtunnel.tls.openssl import binding, library, native, options, sessions
 from gtunnel.values import dataclass
 
-HYBRID: Final = "X25519MLKEM768"
 # Those that a configuration is likely to name.
 _GROUPS: Final = (HYBRID, "SecP256r1MLKEM768", "X25519", "P-256", "X448", "P-521", "P-384", "ffdhe2048")
 

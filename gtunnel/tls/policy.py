@@ -7,15 +7,12 @@ from OpenSSL import SSL
 
 from gtunnel.conf.options_tls import DEFAULT_CIPHERS, DEFAULT_CIPHERSUITES, DEFAULT_CURVES
 from gtunnel.conf.settings import TlsSettings, TlsVersion
+from gtunnel.tls import keyshares
 from gtunnel.tls.commands import set_commands
 from gtunnel.tls.errors import TlsSetupError, openssl_reason
 from gtunnel.tls.openssl import binding, identities, options
 from gtunnel.tls.renegotiation import watch
 from gtunnel.tls.setup import take_all
-
-# The default where OpenSSL has the post-quantum hybrid (3.5 and newer). A client sends key shares for the two that are
-# marked, so that a server without the hybrid needs no further round trip.
-_HYBRID_GROUPS = f"*X25519MLKEM768:*{DEFAULT_CURVES}"
 
 # Where nobody has said otherwise, a server decides among the ciphers of our default, and clients get ChaCha20 that
 # want it first: those have no AES in hardware. That clients decide is what scanners have against stunnel.
@@ -122,7 +119,7 @@ def _set_ciphersuites(context: SSL.Context, tls: TlsSettings) -> None:
 def _set_curves(context: SSL.Context, tls: TlsSettings, *, client: bool) -> None:
     more = "" if client or not _names_finite_fields(context) else _FINITE_FIELDS
     if tls.curves is None:
-        if not binding.set_groups(context, _HYBRID_GROUPS + more):
+        if not binding.set_groups(context, keyshares.GROUPS + more):
             binding.set_groups(context, DEFAULT_CURVES + more)
     elif not binding.set_groups(context, tls.curves + more):
         raise TlsSetupError(option="curves", value=tls.curves, reason="Invalid groups list in 'curves'")

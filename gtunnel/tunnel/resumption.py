@@ -74,10 +74,11 @@ class ServerResumption:
 
 @dataclass(slots=True)
 class _AtHand:
-    """A session, when its full handshake was, and when one like it was last shared."""
+    """A session, when its full handshake was, the group that the server took, and when one like it was last shared."""
 
     session: Session
     born: float
+    group: str | None
     shared: float
 
 
@@ -100,15 +101,15 @@ class ClientResumption:
         """What is remembered of a server: an address, and the name that it is asked for."""
         mine, now = self._at_hand.get(server), monotonic()
         if mine is not None and now < mine.born + self._seconds:
-            return Remembered(self, server, mine.session, mine.born)
+            return Remembered(self, server, mine.session, mine.born, mine.group)
         kept = self._store.get(server.encode(), log)
         if kept is None or len(kept) <= _BORN.size:
             return Remembered(self, server, None, now)
         (born,) = _BORN.unpack_from(kept)
         return Remembered(self, server, sessions.decode(kept[_BORN.size :]), born)
 
-    def keep(self, server: str, session: Session, born: float, log: Log) -> None:
-        """Keep a session until its time is over."""
+    def keep(self, server: str, session: Session, born: float, group: str | None, log: Log) -> None:
+        """Keep a session until its time is over, and the group that the server took."""
         now, mine = monotonic(), self._at_hand.get(server)
         left = born + self._seconds - now
         if left <= 0:
@@ -122,7 +123,7 @@ class ClientResumption:
             shared = now
         if mine is None and len(self._at_hand) >= self._room:
             self._at_hand.clear()
-        self._at_hand[server] = _AtHand(session, born, shared)
+        self._at_hand[server] = _AtHand(session, born, group, shared)
 
     def let_go(self, server: str) -> None:
         """Have a server's session read anew: the one at hand may be good for nothing any more."""
@@ -130,10 +131,21 @@ class ClientResumption:
 
 
 class Remembered:
-    """One connection's view of its server's session: what it offers, and what it learns."""
+    """One connection's view of its server's session: what it offers, and what it learns.
 
-    def __init__(self, resumption: ClientResumption, server: str, session: Session | None, born: float) -> None:
+    `group` is what the server takes, if that is known, and always the same.
+    """
+
+    def __init__(
+        self,
+        resumption: ClientResumption,
+        server: str,
+        session: Session | None,
+        born: float,
+        group: str | None = None,
+    ) -> None:
         self.session = session
+        self.group = group
         self._resumption = resumption
         self._server = server
         self._born = born
@@ -143,6 +155,10 @@ class Remembered:
         """After the handshake: that of TLS 1.2 has brought what can be kept."""
         if not engine.reused:
             self._born = monotonic()
+            self.group = engine.group
+        elif engine.group != self.group:
+            # Not always the same server, or not the same any more: it gets both keys again.
+            self.group = None
         if engine.tickets_follow or engine.reused:
             self._seen = engine.session()
         else:
@@ -154,7 +170,7 @@ class Remembered:
             return
         self._seen = engine.session()
         if self._seen is not None:
-            self._resumption.keep(self._server, self._seen, self._born, log)
+            self._resumption.keep(self._server, self._seen, self._born, self.group, log)
 
     def leave(self, engine: TlsEngine, log: Log) -> None:
         """At the connection's end: a last look."""

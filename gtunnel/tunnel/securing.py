@@ -58,7 +58,8 @@ def connect(service: Service, plain: PlainLeg, target: Target, tools: Tools) -> 
     if service.client_sessions is not None:
         server = f"{target.address} {service.tls.server_name(target.host)}"
         remembered = service.client_sessions.recall(server, log)
-    engine = service.tls.engine(target.host, None if remembered is None else remembered.session)
+    session, group = (None, None) if remembered is None else (remembered.session, remembered.group)
+    engine = service.tls.engine(target.host, session, group)
     leg = TlsLeg(plain, engine, tools.scratch, tools.wakeup)
     secured = Secured(leg=leg, remembered=remembered)
     _Handshake(service, secured, None, tools).take(service.settings.timeouts.busy)

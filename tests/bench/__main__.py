@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.bench import about, plots, results
 from tests.bench.page import page
-from tests.bench.proxies import Proxy, available
+from tests.bench.proxies import FLOOR, Proxy, available
 from tests.bench.report import ORACLE, medians, ratio, table
 from tests.bench.runner import MeasureError, Rounds, measure
 from tests.bench.targets import target_of
@@ -76,9 +76,9 @@ def publish(directory: Path, rounds: Rounds, names: list[str], count: int, comma
 
 
 def chosen(names: str, programs: Sequence[Proxy]) -> tuple[Proxy, ...]:
-    """Those of the programs that are named, in that order; all if none is. ValueError: not there."""
+    """Those of the programs that are named, in that order; all but the floor if none is. ValueError: not there."""
     by_name = {program.name: program for program in programs}
-    wanted = [name for name in names.split(",") if name] or list(by_name)
+    wanted = [name for name in names.split(",") if name] or [name for name in by_name if name != FLOOR]
     for name in wanted:
         if name not in by_name:
             raise ValueError(f"{name} is not installed, or not known: {', '.join(by_name)}")

@@ -131,12 +131,23 @@ def _nginx(setup: Setup) -> list[str]:
     return ["nginx", "-p", str(setup.directory), "-c", _written(setup, "nginx.conf", text)]
 
 
+def _floor(setup: Setup) -> list[str] | None:
+    if setup.workers > 1:
+        return None
+    pem = [] if setup.client else [str(setup.pem)]
+    return [sys.executable, "-m", "tests.bench.floor", str(setup.listen), str(setup.backend), *pem]
+
+
+# Measured where it is asked for by name.
+FLOOR = "floor"
+
 _KNOWN = {
     "gtunnel": (_gtunnel, None),
     "stunnel4": (_stunnel, "stunnel4"),
     "haproxy": (_haproxy, "haproxy"),
     "hitch": (_hitch, "hitch"),
     "nginx": (_nginx, "nginx"),
+    FLOOR: (_floor, None),
 }
 
 

@@ -52,6 +52,16 @@ def set_groups(context: SSL.Context, groups: str) -> bool:
     return taken
 
 
+def set_own_groups(connection: SSL.Connection, groups: str) -> bool:
+    """The same for one connection (SSL_set1_groups_list); False also where this cannot be called."""
+    if not hasattr(lib, "SSL_set1_curves_list"):
+        return False
+    taken = bool(lib.SSL_set1_curves_list(connection._ssl, groups.encode()) == 1)
+    if not taken:
+        clear_errors()
+    return taken
+
+
 def set_ciphersuites(context: SSL.Context, suites: str) -> None:
     """Set the cipher suites of TLS 1.3 (SSL_CTX_set_ciphersuites). Raises `SSL.Error`."""
     if lib.SSL_CTX_set_ciphersuites(context._context, suites.encode()) != 1:

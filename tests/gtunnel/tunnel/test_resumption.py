@@ -113,7 +113,7 @@ def test_a_server_has_to_prove_itself_again_in_time(pki: Pki, version: str, monk
     now = 1301.0
     kept, session = store.get(b"server"), sessions.recall("server", LOG).session
     assert session is not None
-    sessions.keep("server", session, 1000.0, LOG)
+    sessions.keep("server", session, 1000.0, None, LOG)
     assert store.get(b"server") == kept
 
 
@@ -125,3 +125,37 @@ def test_a_damaged_entry_is_nothing(pki: Pki) -> None:
     store.put(b"server", b"no session at all", 300)
     server = context.build(service(*presenting(pki.server)))
     assert not visit(sessions, "TLSv1.3", server)
+
+
+class Server:
+    """What a client's engine tells of a handshake."""
+
+    def __init__(self, group: str, *, reused: bool) -> None:
+        self.group = group
+        self.reused = reused
+        self.tickets_follow = True
+
+    def session(self) -> None:
+        return None
+
+
+def test_the_group_of_the_full_handshake_counts_until_the_server_takes_another() -> None:
+    remembered = ClientResumption(SharedCache(10), 300).recall("server", LOG)
+    for group, reused, known in [
+        ("X25519MLKEM768", False, "X25519MLKEM768"),
+        ("X25519MLKEM768", True, "X25519MLKEM768"),
+        ("x25519", True, None),
+        ("x25519", True, None),
+        ("x25519", False, "x25519"),
+    ]:
+        remembered.shaken(Server(group, reused=reused), LOG)  # type: ignore[arg-type]
+        assert remembered.group == known
+
+
+def test_the_group_is_remembered_with_the_session(pki: Pki) -> None:
+    sessions = ClientResumption(SharedCache(10), 300)
+    server = context.build(service(*presenting(pki.server)))
+    visit(sessions, "TLSv1.3", server)
+    group = sessions.recall("server", LOG).group
+    engine = context.build(service("sslVersion = TLSv1.3", client=True)).engine()
+    assert group == met(engine, server.engine()).client.group
