@@ -44,6 +44,9 @@ from gtunnel.values import dataclass
 # that looks names up, and what talks to OCSP responders and redis.
 PRELOADED: Final = (encodings.idna, gevent.config.loop, gevent.threadpool, http.client, redisstore)
 
+# Who started which greenlet, and from where, is for debuggers: a microsecond and half a kibibyte for each connection.
+gevent.config.track_greenlet_tree = False
+
 # What programs have for ending when the worker does, which is less than the worker has (`crew.STOP_SECONDS`).
 PROGRAMS_SECONDS: Final = 2.0
 # How often a draining worker looks whether its last connection has ended.
