@@ -86,10 +86,8 @@ class TlsEngine:
         else:
             connection.set_accept_state()
         self._connection = connection
-        self._records = records = Records(connection)
-        self._unread = records.unread
-        # Bytes of ciphertext that must be sent.
-        self.has_output = records.has_output
+        self._records = Records(connection)
+        self._take_questions()
         self._server = request is None
         self._function = "SSL_accept" if self._server else "SSL_connect"
         self._eof = False
@@ -185,6 +183,16 @@ class TlsEngine:
     def take_output(self, buffer: memoryview) -> int:
         """Move ciphertext that must be sent into `buffer`: how many bytes; 0 when there is none."""
         return self._records.output(buffer)
+
+    def shrink(self) -> None:
+        """Give back what only a busy connection needs. Not before the handshake is done."""
+        self._records.shrink()
+        self._take_questions()
+
+    def _take_questions(self) -> None:
+        self._unread = self._records.unread
+        # Bytes of ciphertext that must be sent.
+        self.has_output = self._records.has_output
 
     def close(self) -> None:
         """Send close_notify (it is then in the output). The peer may go on sending. Raises `TlsStreamError`."""
