@@ -132,7 +132,12 @@ class TlsEngine:
         What was decrypted before such a failure is good: it is returned, and the next call raises.
         """
         if self._failure is not None:
-            raise self._failure
+            # Let go of: an exception that its own traceback leads to is there until the collector comes by.
+            failure, self._failure = self._failure, None
+            try:
+                raise failure
+            finally:
+                del failure
         self.more = False
         count = self._read_record(buffer)
         return self._read_rest(buffer, count) if count and (count == len(buffer) or self._unread()) else count

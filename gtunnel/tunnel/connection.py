@@ -373,7 +373,10 @@ class Connection:
             relay.take_up(self._wakeup)
             ended = relay.run(self._workplace.scratch, self._wakeup, self.service.settings.timeouts, resume)
         except TlsStreamError as error:
-            raise error.explained(explain_alert(str(error), self.service.settings)) from error
+            explanation = explain_alert(str(error), self.service.settings)
+            if not explanation:
+                raise
+            raise error.explained(explanation) from error
         if ended is None and host is not None:
             host.left(self)
             return None
