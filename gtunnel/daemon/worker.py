@@ -5,7 +5,6 @@ and what Python or gevent would load at first use is named here, because in a ch
 """
 
 import encodings.idna
-import gc
 import http.client
 import signal
 import socket
@@ -20,6 +19,7 @@ from gevent.event import Event
 
 from gtunnel.daemon import channel
 from gtunnel.daemon.channel import Word
+from gtunnel.daemon.garbage import Passes
 from gtunnel.daemon.generation import Generation
 from gtunnel.daemon.linefile import LogFileError
 from gtunnel.daemon.log import Journal
@@ -43,6 +43,9 @@ from gtunnel.values import dataclass
 # Loaded at first use otherwise, by name or to spare inetd mode that: the codec of host names, the event loop, the pool
 # that looks names up, and what talks to OCSP responders and redis.
 PRELOADED: Final = (encodings.idna, gevent.config.loop, gevent.threadpool, http.client, redisstore)
+
+# Who started which greenlet, and from where, is for debuggers: a microsecond and half a kibibyte for each connection.
+gevent.config.track_greenlet_tree = False
 
 # What programs have for ending when the worker does, which is less than the worker has (`crew.STOP_SECONDS`).
 PROGRAMS_SECONDS: Final = 2.0
@@ -97,9 +100,7 @@ class Worker:
         self._end.setblocking(False)
         words: Any = loop.io(self._end.fileno(), 1)
         words.start(self._listen)
-        # What was loaded so far lives as long as the process: nothing for the collector to look at.
-        gc.collect()
-        gc.freeze()
+        self._passes = Passes()
         self._stapler = Stapler((binding.service for binding in self._generation.bindings), self._workplace.responders)
         self._stapler.start()
         self._acceptor.start()

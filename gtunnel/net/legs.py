@@ -24,6 +24,9 @@ from gtunnel.values import dataclass
 # twice as much hardly less; and it is also what a connection may keep for a slow reader.
 SCRATCH_BYTES = 8 * 16384
 
+# A view that is cut to nothing would keep all that it was cut from.
+_NOTHING = memoryview(b"")
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -86,6 +89,9 @@ class Leg(Protocol):
 
     def want(self, *, receive: bool, send: bool) -> None:
         """Set what the leg's watch waits for."""
+
+    def shrink(self) -> None:
+        """Nothing has moved for a while: give back memory that only a busy leg needs. Raises nothing."""
 
     def close(self, *, reset: bool) -> None:
         """Close the socket; with `reset` by RST, so that the peer learns of the failure."""
@@ -155,6 +161,10 @@ class PlainLeg:
         """See `Leg`."""
         self.watch.want((READ if receive else 0) | (WRITE if send else 0))
 
+    def shrink(self) -> None:
+        """See `Leg`."""
+        self.watch.shrink()
+
     def close(self, *, reset: bool) -> None:
         """See `Leg`."""
         self._wakeup.forget(self.watch)
@@ -179,7 +189,7 @@ class TlsLeg:
         self._buffer = scratch.cipher
         self._wakeup = wakeup
         # Ciphertext that the kernel did not take, and whether the engine takes nothing before it is fed: `blocked`.
-        self._backlog = memoryview(b"")
+        self._backlog = _NOTHING
         self._starved = False
         self.blocked = False
         # Also readable while something is pending: records that were received already.
@@ -277,7 +287,7 @@ class TlsLeg:
         self._starved = False
         if not self._backlog:
             count = self._engine.take_output(self._buffer)
-            self._backlog = memoryview(bytes(self._buffer[:count]))
+            self._backlog = memoryview(bytes(self._buffer[:count])) if count else _NOTHING
         self.blocked = bool(self._backlog)
 
     def _fill(self) -> int | None:
@@ -304,7 +314,7 @@ class TlsLeg:
         """See `Leg`."""
         while self._backlog:
             sent = self._plain.send(self._backlog)
-            self._backlog = self._backlog[sent:]
+            self._backlog = self._backlog[sent:] or _NOTHING
             if self._backlog:
                 return False
         self._send_output()
@@ -336,6 +346,11 @@ class TlsLeg:
         """See `Leg`. A starved engine waits for the peer, not for room in the kernel."""
         # Only a receive feeds a starved engine. Where none is due (its sink is full), input would wake us in vain.
         self._plain.want(receive=receive, send=bool(self._backlog) or (send and not self._starved))
+
+    def shrink(self) -> None:
+        """See `Leg`."""
+        self._plain.shrink()
+        self._engine.shrink()
 
     def close(self, *, reset: bool) -> None:
         """See `Leg`."""

@@ -75,6 +75,10 @@ class PtyLeg:
         """See `Leg`."""
         self.watch.want((READ if receive else 0) | (WRITE if send else 0))
 
+    def shrink(self) -> None:
+        """See `Leg`."""
+        self.watch.shrink()
+
     def close(self, *, reset: bool) -> None:  # noqa: ARG002 - a hang-up is all that a terminal knows
         """See `Leg`. The kernel tells the program's session by SIGHUP."""
         self._wakeup.forget(self.watch)

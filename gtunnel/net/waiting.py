@@ -26,14 +26,17 @@ class Watch:
     EAGAIN. `armed` is the interest.
     """
 
-    __slots__ = ("_io", "_wakeup", "armed", "fd", "readable", "writable")
+    __slots__ = ("_input", "_make", "_room", "_wakeup", "armed", "fd", "readable", "writable")
 
     def __init__(self, fd: int, make: Callable[[int, int], Any], wakeup: "Wakeup") -> None:
         self.fd = fd
         self.readable = True
         self.writable = True
         self.armed = 0
-        self._io = {READ: make(fd, READ), WRITE: make(fd, WRITE)}
+        self._make = make
+        # The loop's watchers, made when they are wanted first: most sockets always have room.
+        self._input: Any = None
+        self._room: Any = None
         self._wakeup = wakeup
 
     def want(self, events: int) -> None:
@@ -43,14 +46,18 @@ class Watch:
             return
         if changed & READ:
             if events & READ:
-                self._io[READ].start(self._has_input)
+                if self._input is None:
+                    self._input = self._make(self.fd, READ)
+                self._input.start(self._has_input)
             else:
-                self._io[READ].stop()
+                self._input.stop()
         if changed & WRITE:
             if events & WRITE:
-                self._io[WRITE].start(self._has_room)
+                if self._room is None:
+                    self._room = self._make(self.fd, WRITE)
+                self._room.start(self._has_room)
             else:
-                self._io[WRITE].stop()
+                self._room.stop()
         self.armed = events
 
     def _has_input(self) -> None:
@@ -77,22 +84,34 @@ class Watch:
             self.writable = self.writable or bool(found & ~select.POLLIN)
         return bool(ready)
 
+    def shrink(self) -> None:
+        """Give back the watcher that is not needed now."""
+        if self._room is not None and not self.armed & WRITE:
+            self._room.close()
+            self._room = None
+
     def close(self) -> None:
         """Give the watchers back. Must come before the descriptor is closed."""
         self.want(0)
-        for io in self._io.values():
-            io.close()
+        for watcher in (self._input, self._room):
+            if watcher is not None:
+                watcher.close()
 
 
 class Wakeup:
     """Where one greenlet waits. Owns its watches and its timer: `close` it when the connection ends."""
 
-    __slots__ = ("_deadline", "_expiry", "_greenlet", "_hub", "_react", "_seconds", "_timer", "_watches")
+    __slots__ = (
+        *("_deadline", "_expiry", "_greenlet", "_hub", "_outcome", "_react", "_resume", "_seconds", "_timer"),
+        "_watches",
+    )
 
     def __init__(self) -> None:
         self._hub = get_hub()
         self._greenlet: Any = None
         self._react: Callable[[], bool] | None = None
+        self._resume: Callable[[], None] | None = None
+        self._outcome: Exception | bool = True
         self._seconds = 0.0
         self._watches: list[Watch] = []
         self._timer: Any = None
@@ -114,9 +133,7 @@ class Wakeup:
         """Let others run until a watch fires; False if `seconds` passed before. 0 looks without waiting."""
         if seconds <= 0:
             return sum(watch.poll() for watch in self._watches) > 0
-        self._deadline = deadline = monotonic() + seconds
-        if self._timer is None or deadline < self._expiry:
-            self._arm(seconds)
+        self._due_in(seconds)
         self._greenlet = getcurrent()
         try:
             # True from `wake`, False from the timer.
@@ -136,6 +153,25 @@ class Wakeup:
         finally:
             self._react = None
 
+    def leave(self, seconds: float, react: Callable[[], bool], resume: Callable[[], None]) -> None:
+        """What `attend` does, without a greenlet that waits for it: a wait that may be long costs no stack.
+
+        At its end `resume` is called in the loop, once, and must not wait itself; `outcome` tells what came of it.
+        After `close` nothing is called any more.
+        """
+        self._react, self._resume, self._seconds = react, resume, seconds
+        self._due_in(seconds)
+
+    def outcome(self) -> bool:
+        """What a wait that was left has come to: as `attend` returns, or raises, and once."""
+        outcome, self._outcome = self._outcome, True
+        if isinstance(outcome, bool):
+            return outcome
+        try:
+            raise outcome
+        finally:
+            del outcome  # see `wake`
+
     def rest(self) -> None:
         """Let others run for one turn of the loop: between the pieces of work of a busy connection."""
         self._hub.loop.run_callback(self.wake)
@@ -148,13 +184,13 @@ class Wakeup:
     def close(self) -> None:
         """Give everything back to the loop."""
         self._disarm()
+        self._react = self._resume = None
         while self._watches:
             self._watches.pop().close()
 
     def wake(self) -> bool:
         """For the loop: end the wait at once; False if nobody waits."""
-        greenlet = self._greenlet
-        if greenlet is None:
+        if self._greenlet is None and self._resume is None:
             return False
         react, error = self._react, None
         if react is not None:
@@ -164,13 +200,30 @@ class Wakeup:
                     return True
             except Exception as raised:  # noqa: BLE001 - all of it is the greenlet's
                 error = raised
-        # Cleared first: a second watcher that fires in the same turn must not switch into whatever runs next.
-        self._greenlet = None
-        if error is None:
-            greenlet.switch(True)
-        else:
-            greenlet.throw(error)
+        try:
+            self._end_wait(True if error is None else error)
+        finally:
+            # An exception knows this frame: one that the frame knows as well would be there until the collector comes
+            # by, and all of its connection with it.
+            del error
         return True
+
+    def _end_wait(self, outcome: Exception | bool) -> None:
+        greenlet, resume = self._greenlet, self._resume
+        # Cleared first: a second watcher that fires in the same turn must not switch into whatever runs next.
+        self._greenlet = self._resume = None
+        if resume is not None:
+            self._react, self._outcome = None, outcome
+            resume()
+        elif greenlet is not None and isinstance(outcome, bool):
+            greenlet.switch(outcome)
+        elif greenlet is not None:
+            greenlet.throw(outcome)
+
+    def _due_in(self, seconds: float) -> None:
+        self._deadline = deadline = monotonic() + seconds
+        if self._timer is None or deadline < self._expiry:
+            self._arm(seconds)
 
     def _arm(self, seconds: float) -> None:
         self._disarm()
@@ -190,7 +243,4 @@ class Wakeup:
             self._arm(remaining)
             return
         self._disarm()
-        greenlet = self._greenlet
-        if greenlet is not None:
-            self._greenlet = None
-            greenlet.switch(False)
+        self._end_wait(False)

@@ -90,10 +90,8 @@ class TlsEngine:
         else:
             connection.set_accept_state()
         self._connection = connection
-        self._records = records = Records(connection)
-        self._unread = records.unread
-        # Bytes of ciphertext that must be sent.
-        self.has_output = records.has_output
+        self._records = Records(connection)
+        self._take_questions()
         self._server = request is None
         self._function = "SSL_accept" if self._server else "SSL_connect"
         self._eof = False
@@ -138,7 +136,12 @@ class TlsEngine:
         What was decrypted before such a failure is good: it is returned, and the next call raises.
         """
         if self._failure is not None:
-            raise self._failure
+            # Let go of: an exception that its own traceback leads to is there until the collector comes by.
+            failure, self._failure = self._failure, None
+            try:
+                raise failure
+            finally:
+                del failure
         self.more = False
         count = self._read_record(buffer)
         return self._read_rest(buffer, count) if count and (count == len(buffer) or self._unread()) else count
@@ -189,6 +192,16 @@ class TlsEngine:
     def take_output(self, buffer: memoryview) -> int:
         """Move ciphertext that must be sent into `buffer`: how many bytes; 0 when there is none."""
         return self._records.output(buffer)
+
+    def shrink(self) -> None:
+        """Give back what only a busy connection needs. Not before the handshake is done."""
+        self._records.shrink()
+        self._take_questions()
+
+    def _take_questions(self) -> None:
+        self._unread = self._records.unread
+        # Bytes of ciphertext that must be sent.
+        self.has_output = self._records.has_output
 
     def close(self) -> None:
         """Send close_notify (it is then in the output). The peer may go on sending. Raises `TlsStreamError`."""

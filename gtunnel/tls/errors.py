@@ -66,7 +66,7 @@ class TlsStreamError(GtunnelError):
 
     def explained(self, explanation: str) -> "TlsStreamError":
         """The same, with what an administrator can make of it."""
-        return self if not explanation else TlsStreamError(**_explained(self.fields, explanation))
+        return TlsStreamError(**_explained(self.fields, explanation))
 
 
 class TlsTruncatedError(TlsStreamError):

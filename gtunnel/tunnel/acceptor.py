@@ -8,6 +8,7 @@ has ended: accepting is delayed, not failed.
 
 import errno
 import socket
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -51,7 +52,9 @@ class Acceptor:
         self._share = share
         self._loop = get_hub().loop
         self._watchers: list[tuple[Any, ListeningSocket, Service]] = []
-        self._attendants = Attendants(self._attend, self._ended)
+        self._attendants = Attendants(self._ended)
+        # Connections without a greenlet. Each connection is here, or one of those attends to it.
+        self._left: set[Connection] = set()
         self._open = False
         self._full = False
         self._complained = -COMPLAINT_SECONDS
@@ -72,9 +75,9 @@ class Acceptor:
         """Accept who waits already: where nobody listens any more after us, they would be reset."""
         for _, listening, service in self._watchers:
             for _ in range(socket.SOMAXCONN // BURST):
-                before = self._attendants.busy
+                before = self._present
                 self._accept(listening, service, BURST)
-                if self._attendants.busy < before + BURST:
+                if self._present < before + BURST:
                     break
 
     def stop(self) -> None:
@@ -92,10 +95,27 @@ class Acceptor:
 
     def drained(self) -> bool:
         """Whether all connections have ended."""
-        return not self._attendants.busy
+        return not self._present
+
+    @property
+    def _present(self) -> int:
+        return self._attendants.busy + len(self._left)
+
+    def left(self, connection: Connection) -> None:
+        """See `Host`."""
+        self._left.add(connection)
+
+    def resume(self, connection: Connection) -> None:
+        """See `Host`."""
+        # Whoever is stopped hears nothing more.
+        if connection in self._left:
+            self._left.discard(connection)
+            self._attendants.attend(connection.resume)
 
     def kill(self) -> None:
         """End all connections now."""
+        while self._left:
+            self._attendants.attend(self._left.pop().stop)
         self._attendants.kill(KILL_SECONDS)
 
     def _resume(self) -> None:
@@ -116,7 +136,7 @@ class Acceptor:
             self._accept(listening, service, BURST)
             return
         for _ in range(BURST):
-            if share.is_ahead(self._attendants.busy):
+            if share.is_ahead(self._present):
                 self._give_way(share.least())
                 return
             if not self._accept(listening, service, 1):
@@ -136,7 +156,7 @@ class Acceptor:
     def _accept(self, listening: ListeningSocket, service: Service, most: int) -> bool:
         """Accept up to `most` connections; False if there were not so many, or none may be accepted now."""
         for _ in range(most):
-            if self._attendants.busy >= self._room:
+            if self._present >= self._room:
                 self._fill_up()
                 return False
             try:
@@ -151,24 +171,24 @@ class Acceptor:
 
     def _note(self) -> None:
         if self._share is not None:
-            self._share.note(self._attendants.busy)
+            self._share.note(self._present)
 
     def _serve(self, sock: socket.socket, sockaddr: object, listening: ListeningSocket, service: Service) -> None:
         sock.setblocking(False)
         listener = listening.address if isinstance(listening.address, SocketAddress) else None
         accepted = Accepted(sock, client_address(from_sockaddr(sockaddr)), listener)
         self._workplace.accepted += 1
-        self._attendants.attend(service, accepted)
+        self._attendants.attend(partial(self._attend, service, accepted))
         self._note()
 
     def _attend(self, service: Service, accepted: Accepted) -> None:
         # Made in the connection's own greenlet: its watchers belong to it.
-        Connection(service, accepted, self._workplace).serve()
+        Connection(service, accepted, self._workplace, self).serve()
 
     def _ended(self) -> None:
         if self._open:
             self._note()
-        if self._full and self._attendants.busy < self._room:
+        if self._full and self._present < self._room:
             self._full = False
             self._resume()
 

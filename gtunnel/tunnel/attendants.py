@@ -17,9 +17,6 @@ import gevent
 from gevent import GreenletExit, get_hub, getcurrent
 from greenlet import greenlet
 
-from gtunnel.net.transparency import Accepted
-from gtunnel.tunnel.service import Service
-
 # Kept waiting, at most: some 20 KiB each.
 IDLE: Final = 32
 # How often `kill` looks whether the last one has gone.
@@ -29,26 +26,25 @@ _LOOK_SECONDS: Final = 0.01
 class Attendants:
     """Those of one worker. `busy` is how many serve a connection."""
 
-    def __init__(self, serve: Callable[[Service, Accepted], None], ended: Callable[[], None]) -> None:
-        """`serve` serves a connection to its end, in one of them; `ended` is called behind it, whatever came of it."""
-        self._serve = serve
+    def __init__(self, ended: Callable[[], None]) -> None:
+        """`ended` is called whenever one has done with a connection, whatever came of it."""
         self._ended = ended
         self._hub: Any = get_hub()
         self._busy: set[Any] = set()
         self._idle: list[Any] = []
         # Not given to a greenlet as it is started: it would hold on to its first connection as long as it lives.
-        self._accepted: deque[tuple[Service, Accepted]] = deque()
+        self._work: deque[Callable[[], None]] = deque()
 
     @property
     def busy(self) -> int:
-        """How many connections there are."""
+        """How many serve a connection now, or will in the loop's next turn."""
         return len(self._busy)
 
-    def attend(self, service: Service, accepted: Accepted) -> None:
-        """Have a connection served, from the loop's next turn on. The socket is then `serve`'s to close."""
+    def attend(self, serve: Callable[[], None]) -> None:
+        """Have a connection served, from the loop's next turn on: `serve` is called in one of them."""
         one = self._idle.pop() if self._idle else greenlet(self._live, self._hub)
         self._busy.add(one)
-        self._accepted.append((service, accepted))
+        self._work.append(serve)
         self._hub.loop.run_callback(one.switch)
 
     def kill(self, seconds: float) -> None:
@@ -65,7 +61,7 @@ class Attendants:
         myself = getcurrent()
         while True:
             try:
-                self._serve(*self._accepted.popleft())
+                self._work.popleft()()
             except GreenletExit:
                 return
             except Exception:  # noqa: BLE001 - in the hub, where it would go, it would end the worker

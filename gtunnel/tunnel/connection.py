@@ -5,11 +5,12 @@ Every failure ends here, in one place: one line that says what happened, then bo
 """
 
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from time import monotonic
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import gevent
 from gevent import GreenletExit
@@ -67,12 +68,26 @@ class LateRedirectError(GtunnelError):
     template = "redirect: the protocol of the primary service has connected this client before TLS: refused"
 
 
+class Host(Protocol):
+    """Who starts the greenlets of connections."""
+
+    def left(self, connection: "Connection") -> None:
+        """It lives on without a greenlet: this one ends."""
+
+    def resume(self, connection: "Connection") -> None:
+        """It needs one again, which is to call its `resume`. Must not wait."""
+
+
 class Connection:
     """A connection that a service accepted, or that a program makes. Owns the accepted socket and all that it opens."""
 
-    def __init__(self, service: Service, accepted: Accepted | None, workplace: Workplace) -> None:
-        """`accepted` is None where the service's program is the client (exec and connect)."""
+    def __init__(
+        self, service: Service, accepted: Accepted | None, workplace: Workplace, host: Host | None = None
+    ) -> None:
+        """`accepted` is None where the service's program is the client (exec and connect). Without a `host`, it has its
+        greenlet from its beginning to its end."""
         self.service = service
+        self._host = host
         self.started = monotonic()
         self._workplace = workplace
         self.identifier = identity.make(service.settings.log_id, workplace.sequence.next)
@@ -87,14 +102,26 @@ class Connection:
         self._silent = False
 
     def serve(self) -> None:
-        """Serve it to its end. Raises nothing but `GreenletExit`, when the worker stops."""
-        connections = self._workplace.connections
-        connections.add(self)
+        """Serve it: to its end, or until its host is told that it is left. Raises nothing but `GreenletExit`, when the
+        worker stops."""
+        self._workplace.connections.add(self)
+        self._carry_on(self._serve)
+
+    def resume(self) -> None:
+        """Go on with a connection that was left, as `serve` does."""
+        self._carry_on(self._relay_on)
+
+    def stop(self) -> None:
+        """End a connection that was left, as a greenlet of its own ends that is killed. Raises `GreenletExit`."""
+        self._carry_on(self._exit)
+
+    def _carry_on(self, work: Callable[[], Ending | None]) -> None:
+        """Do what is next. Where that was the end (it is not None), close and account for it."""
         reset = self.service.settings.reset
         failed = True
-        ending = endings.STOPPED
+        ending: Ending | None = endings.STOPPED
         try:
-            ending = self._serve()
+            ending = work()
             failed = False
         except SilentClientError as error:
             ending = endings.of(error)
@@ -112,15 +139,16 @@ class Connection:
             ending = endings.BUG
             self._tell_bug()
         finally:
-            connections.discard(self)
-            self._close(reset=failed and reset)
-            self._account(ending, failed=failed)
+            if ending is not None:
+                self._workplace.connections.discard(self)
+                self._close(reset=failed and reset)
+                self._account(ending, failed=failed)
 
     def _tell_bug(self) -> None:
         for line in traceback.format_exc().splitlines():
             self.log.write(Level.ERR, f"INTERNAL ERROR: {line}")
 
-    def _serve(self) -> Ending:
+    def _serve(self) -> Ending | None:
         """The path of a connection."""
         with self._limit():
             self.log.write(Level.DEBUG, f"Service [{self.service.name}] started")
@@ -320,19 +348,38 @@ class Connection:
                 self._find_origin(self.sides.accepted)
             self._admit(self.sides.accepted)
 
-    def _transfer(self) -> Ending:
-        sides, timeouts = self.sides, self.service.settings.timeouts
+    def _transfer(self) -> Ending | None:
+        sides = self.sides
         if sides.near is not None and sides.datagrams is not None:
-            sides.datagrams.run(sides.near, timeouts.idle, self.log)
+            sides.datagrams.run(sides.near, self.service.settings.timeouts.idle, self.log)
             sides.near.finish()
             return endings.ORDERLY
         if sides.said_farewell:
             return endings.ORDERLY
         self.relay = sides.relay(self.service)
+        return self._relay_on()
+
+    @staticmethod
+    def _exit() -> Ending:
+        raise GreenletExit
+
+    def _relay_on(self) -> Ending | None:
+        """From the relay's beginning, or from where it was left. None: it is left."""
+        relay, host = self.relay, self._host
+        if relay is None:
+            raise RuntimeError("a connection was left before its relay")
+        resume = None if host is None else partial(host.resume, self)
         try:
-            ended = self.relay.run(self._workplace.scratch, self._wakeup, timeouts)
+            relay.take_up(self._wakeup)
+            ended = relay.run(self._workplace.scratch, self._wakeup, self.service.settings.timeouts, resume)
         except TlsStreamError as error:
-            raise error.explained(explain_alert(str(error), self.service.settings)) from error
+            explanation = explain_alert(str(error), self.service.settings)
+            if not explanation:
+                raise
+            raise error.explained(explanation) from error
+        if ended is None and host is not None:
+            host.left(self)
+            return None
         if ended:
             return endings.ORDERLY
         self.log.write(Level.INFO, "transfer: s_poll_wait: TIMEOUTclose exceeded: closing")

@@ -7,6 +7,9 @@ buffer per direction, and a slow reader slows its writer down through TCP.
 When a flow's source ends in order, the sink is told (`finish`: FIN or close_notify) and the other flow goes on: that
 is the half-close. As in stunnel, a connection that is open both ways may be silent for TIMEOUTidle, one that is half
 closed for TIMEOUTclose. Any failure ends both flows; who learns of it, and how, the connection's spine decides.
+
+Where nothing has moved for `CALM_SECONDS`, `run` may leave the connection to the loop and return: most connections of a
+busy gateway say nothing most of the time, and a greenlet that waits has a stack.
 """
 
 import contextlib
@@ -21,6 +24,10 @@ from gtunnel.net.waiting import Wakeup
 
 # Four mebibytes: about what a kernel's receive buffer holds.
 MAX_SALVAGED_BUFFERS: Final = 32
+# Longer than between the requests of somebody who is at it; a greenlet costs some microseconds.
+CALM_SECONDS: Final = 1.0
+# What may be moved without a greenlet: then the connection is busy again, and its buffers may have grown.
+CALM_BYTES: Final = 1 << 14
 
 
 class Flow:
@@ -119,7 +126,7 @@ class Flow:
 class Relay:
     """Two flows between two legs."""
 
-    __slots__ = ("_buffer", "_one", "_other", "back", "forth")
+    __slots__ = ("_buffer", "_calm_until", "_one", "_other", "back", "forth")
 
     def __init__(self, one: Leg, other: Leg) -> None:
         """`forth` is from `one` to `other`. The legs stay the caller's to close."""
@@ -128,29 +135,41 @@ class Relay:
         self._one = one
         self._other = other
         self._buffer = memoryview(b"")
+        self._calm_until = 0  # a sum of what both flows have moved
 
     def ended(self, leg: Leg | None) -> bool:
         """Whether a leg has ended what it sends."""
         return any(flow.ended for flow in (self.forth, self.back) if flow.source is leg)
 
-    def run(self, scratch: Scratch, wakeup: Wakeup, timeouts: Timeouts) -> bool:
+    def run(
+        self, scratch: Scratch, wakeup: Wakeup, timeouts: Timeouts, resume: Callable[[], None] | None = None
+    ) -> bool | None:
         """Relay until both directions have ended: True, or TIMEOUTclose passed: False.
+
+        With `resume`, None where nothing has moved for a while: the loop goes on alone, and calls `resume` (see
+        `Wakeup.leave`) when there is need of a greenlet again, for `take_up` and then `run`.
 
         Raises `WaitTimeoutError` for TIMEOUTidle and whatever a leg raises.
         """
         forth, back, one, other = self.forth, self.back, self._one, self._other
         self._buffer = scratch.plain
+        may_leave = resume is not None and timeouts.idle > CALM_SECONDS
         while True:
             try:
                 easy = self._pump()
                 if easy:
                     one.want(receive=True, send=False)
                     other.want(receive=True, send=False)
-                    came = wakeup.attend(timeouts.idle, self._turn)
+                    came = wakeup.attend(CALM_SECONDS if may_leave else timeouts.idle, self._turn)
             except GtunnelError:
-                forth.salvage(self._buffer)
-                back.salvage(self._buffer)
+                self._salvage()
                 raise
+            if easy and not came and resume is not None and may_leave:
+                self._calm_until = forth.count + back.count + CALM_BYTES
+                one.shrink()
+                other.shrink()
+                wakeup.leave(timeouts.idle - CALM_SECONDS, self._turn_alone, resume)
+                return None
             if not easy:
                 if forth.done and back.done:
                     return True
@@ -162,8 +181,22 @@ class Relay:
                 came = wakeup.wait(timeouts.idle if self._is_awaited() else timeouts.close)
             if not came:
                 if self._is_awaited():
-                    raise WaitTimeoutError(waiting="transfer", option="TIMEOUTidle", consequence="sending reset")
+                    raise _idle()
                 return False
+
+    def take_up(self, wakeup: Wakeup) -> None:
+        """What has become of a relay that was left to the loop, before it is `run` again. Raises as that does."""
+        try:
+            came = wakeup.outcome()
+        except GtunnelError:
+            self._salvage()
+            raise
+        if not came:
+            raise _idle()
+
+    def _salvage(self) -> None:
+        self.forth.salvage(self._buffer)
+        self.back.salvage(self._buffer)
 
     def _pump(self) -> bool:
         """Move what can be moved. True if nothing is in the way of either flow, and the watches tell what comes."""
@@ -178,6 +211,10 @@ class Relay:
             return False
         return self._is_at_rest()
 
+    def _turn_alone(self) -> bool:
+        """The same without a greenlet."""
+        return self._turn() and self.forth.count + self.back.count < self._calm_until
+
     def _is_at_rest(self) -> bool:
         one, other = self._one, self._other
         # A leg that has received may have something to say of its own (a TLS alert, a key update). Whatever the kernel
@@ -188,3 +225,7 @@ class Relay:
         """Whether TIMEOUTidle counts: the connection is open both ways, or there is something left to send."""
         forth, back = self.forth, self.back
         return not (forth.ended or back.ended) or forth.sends or back.sends
+
+
+def _idle() -> WaitTimeoutError:
+    return WaitTimeoutError(waiting="transfer", option="TIMEOUTidle", consequence="sending reset")

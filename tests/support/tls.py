@@ -81,6 +81,10 @@ class TlsPeer:
             data += more
         return bytes(data)
 
+    def unsent(self) -> bytes:
+        """What `tls` has written and nobody has sent: the caller's to send."""
+        return self._out.read()
+
     def close_notify(self) -> None:
         """End our direction only: the other side may go on, and we may read it."""
         with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLSyscallError):

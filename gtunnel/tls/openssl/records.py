@@ -29,13 +29,17 @@ class Records:
 
     def __init__(self, connection: SSL.Connection) -> None:
         self._connection = connection
+        self._ssl = connection._ssl
+        self._take_bios()
+
+    def _take_bios(self) -> None:
+        connection = self._connection
+        self._into_ssl = connection._into_ssl
+        self._from_ssl = connection._from_ssl
         # Bytes that were fed and not looked at: perhaps whole records, perhaps the start of one.
         self.unread: Callable[[], int] = partial(_bio_size, connection._into_ssl, _NULL)
         # Bytes of ciphertext to send.
         self.has_output: Callable[[], int] = partial(_bio_size, connection._from_ssl, _NULL)
-        self._ssl = connection._ssl
-        self._into_ssl = connection._into_ssl
-        self._from_ssl = connection._from_ssl
 
     def feed(self, ciphertext: memoryview | bytes) -> None:
         """Put received bytes in, at least one. A memory BIO takes all of them. Raises `SSL.Error`."""
@@ -63,6 +67,24 @@ class Records:
         """Move ciphertext that is to be sent into `buffer`: how many bytes; 0 when there are none."""
         count: int = _bio_read(self._from_ssl, _memory(buffer), len(buffer))
         return max(count, 0)
+
+    def shrink(self) -> None:
+        """Give back what the BIOs have grown to: a memory BIO keeps the size of the most that was ever in it.
+
+        Nothing happens while there is anything in them, or where there is no memory for new ones. `unread` and
+        `has_output` are others afterwards, and the old ones must not be called any more.
+        """
+        if self.unread() or self.has_output():
+            return
+        into, out = lib.BIO_new(lib.BIO_s_mem()), lib.BIO_new(lib.BIO_s_mem())
+        if _NULL in (into, out):
+            lib.BIO_free(into)
+            lib.BIO_free(out)
+            return
+        # SSL_set_bio(3): both are the connection's from here on, and those that it had are freed.
+        lib.SSL_set_bio(self._ssl, into, out)
+        self._connection._into_ssl, self._connection._from_ssl = into, out
+        self._take_bios()
 
     def _nothing(self, result: int) -> int:
         if _error(self._ssl, result) in (_WANT_READ, _WANT_WRITE):

@@ -3,12 +3,14 @@
 import contextlib
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from typing import Protocol
 
 import gevent
 import pytest
 
+from gtunnel.net import legs
 from gtunnel.net.errors import SocketError, WaitTimeoutError
 from gtunnel.net.legs import SCRATCH_BYTES, Leg, PlainLeg, Scratch, TlsLeg
 from gtunnel.net.waiting import Wakeup
@@ -170,6 +172,39 @@ def test_a_blocked_leg_takes_no_more(ends: Ends) -> None:
         total += leg.send(chunk)
         assert total < 1 << 28
     assert leg.send(chunk) == 0
+
+
+def test_after_it_has_shrunk_a_leg_sends_and_receives(ends: Ends) -> None:
+    leg, peer, wakeup = ends
+    send_all(leg, wakeup, b"before")
+    leg.want(receive=True, send=False)
+    leg.shrink()
+    send_all(leg, wakeup, b"after")
+    peer.send(b"answer")
+    peer.end()
+    assert receive_all(leg, wakeup) == b"answer"
+    leg.finish()
+    assert peer.receive_all() == b"beforeafter"
+
+
+def test_what_had_to_wait_for_room_is_not_kept_after_it_was_sent(ends: Ends) -> None:
+    leg, peer, wakeup = ends
+    chunk = memoryview(bytes(SCRATCH_BYTES))
+    tracemalloc.start()
+    try:
+        while not leg.blocked:
+            leg.send(chunk)
+        reader = threading.Thread(target=peer.receive_all)
+        reader.start()
+        while not leg.flush():
+            leg.want(receive=False, send=True)
+            assert wakeup.wait(10)
+        leg.finish()
+        reader.join(10)
+        traces = tracemalloc.take_snapshot().traces
+        assert max((trace.size for trace in traces if legs.__file__ in str(trace.traceback)), default=0) < 1000
+    finally:
+        tracemalloc.stop()
 
 
 def test_receiving_goes_on_after_our_end_and_sending_after_theirs(ends: Ends) -> None:

@@ -3,12 +3,12 @@
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
 
-from gtunnel.net.waiting import READ, WRITE, Wakeup
+from gtunnel.net.waiting import READ, WRITE, Wakeup, Watch
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -163,3 +163,108 @@ def test_many_waits_leave_nothing_in_the_loop(pair: Pair) -> None:
         ours.recv(1)
         own.close()
     assert loop.activecnt == before
+
+
+React = Callable[[], bool]
+Ended = list[bool | Exception]
+
+
+@pytest.fixture
+def ended() -> Ended:
+    """What waits that were left have come to."""
+    return []
+
+
+def left(pair: Pair, wakeup: Wakeup, ended: Ended, seconds: float = 10, react: React | None = None) -> Watch:
+    """A wait that nobody waits for. Without `react`, whatever comes ends it."""
+    watch = wakeup.watch(pair[0].fileno())
+    watch.want(READ)
+
+    def resume() -> None:
+        try:
+            ended.append(wakeup.outcome())
+        except ValueError as error:
+            ended.append(error)
+
+    wakeup.leave(seconds, react or (lambda: False), resume)
+    return watch
+
+
+def test_a_wait_that_was_left_goes_on_in_the_loop(pair: Pair, wakeup: Wakeup, ended: Ended) -> None:
+    ours, theirs = pair
+    got: list[bytes] = []
+
+    def react() -> bool:
+        got.append(ours.recv(1))
+        return got[-1] != b"!"
+
+    left(pair, wakeup, ended, react=react)
+    for letter in (b"a", b"b", b"!"):
+        theirs.send(letter)
+        gevent.sleep(0.02)
+    assert got == [b"a", b"b", b"!"]
+    assert ended == [True]
+
+
+def test_a_wait_that_was_left_ends_once(pair: Pair, wakeup: Wakeup, ended: Ended) -> None:
+    watch = left(pair, wakeup, ended)
+    pair[1].send(b"x")
+    gevent.sleep(0.05)
+    assert ended == [True]
+    # It stays readable, and the loop does not spin for it.
+    assert watch.armed == 0
+
+
+def test_what_fails_in_a_wait_that_was_left_is_handed_on(pair: Pair, wakeup: Wakeup, ended: Ended) -> None:
+    problem = ValueError("no good")
+
+    def react() -> bool:
+        raise problem
+
+    left(pair, wakeup, ended, react=react)
+    pair[1].send(b"x")
+    gevent.sleep(0.02)
+    assert ended == [problem]
+
+
+def test_a_wait_that_was_left_ends_with_its_time_which_begins_anew_with_everything_that_comes(
+    pair: Pair, wakeup: Wakeup, ended: Ended
+) -> None:
+    left(pair, wakeup, ended, seconds=0.3, react=lambda: bool(pair[0].recv(1)))
+    for _ in range(4):
+        gevent.sleep(0.1)
+        pair[1].send(b"x")
+    assert ended == []
+    gevent.sleep(0.4)
+    assert ended == [False]
+
+
+def test_after_its_end_a_wait_that_was_left_calls_nobody(pair: Pair, wakeup: Wakeup, ended: Ended) -> None:
+    left(pair, wakeup, ended, seconds=0.02)
+    wakeup.close()
+    pair[1].send(b"x")
+    gevent.sleep(0.05)
+    assert ended == []
+
+
+def test_who_waits_after_one_that_was_left_has_ended_is_woken(pair: Pair, wakeup: Wakeup, ended: Ended) -> None:
+    watch = left(pair, wakeup, ended)
+    pair[1].send(b"x")
+    gevent.sleep(0.02)
+    watch.want(READ)
+    assert wakeup.wait(10) is True
+    assert len(ended) == 1
+
+
+def test_a_watch_that_was_shrunk_still_tells_of_room_and_of_input(pair: Pair, wakeup: Wakeup) -> None:
+    ours, theirs = pair
+    watch = wakeup.watch(ours.fileno())
+    for _ in range(2):
+        watch.want(WRITE)
+        watch.shrink()
+        assert wakeup.wait(10) is True
+        watch.want(READ)
+        watch.shrink()
+        theirs.send(b"x")
+        assert wakeup.wait(10) is True
+        ours.recv(1)

@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 from gtunnel.tls import context
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError
-from tests.gtunnel.tls.pairs import Meeting, chunks, client, drain, met, presenting, read, server, service, write
+from tests.gtunnel.tls.pairs import (
+    BUFFER,
+    Meeting,
+    chunks,
+    client,
+    drain,
+    met,
+    presenting,
+    read,
+    server,
+    service,
+    write,
+)
 from tests.support.certificates import Identity, Pki
 from tests.support.tls import client_context, server_context
 
@@ -414,3 +426,18 @@ def test_the_evidence_of_a_resumed_session_is_the_leaf(pki: Pki, version: str) -
 
 def test_the_function_is_named_for_errors(pair: Meeting) -> None:
     assert (pair.client.function, pair.server.function) == ("SSL_connect", "SSL_accept")
+
+
+def test_after_it_has_shrunk_an_engine_still_sees_what_there_is(pki: Pki) -> None:
+    meeting = met(client(), server(*presenting(pki.server)))
+    buffer = memoryview(bytearray(BUFFER))
+    for one, other in meeting.ways():
+        meeting.deliver(one)
+        other.read_into(buffer)
+        one.shrink()
+        other.shrink()
+        assert one.write(memoryview(b"hello")) == 5
+        assert one.has_output()
+        meeting.deliver(one)
+        assert not one.has_output()
+        assert other.read_into(buffer) == 5

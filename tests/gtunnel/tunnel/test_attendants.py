@@ -4,6 +4,7 @@ import gc
 import socket
 import weakref
 from collections.abc import Callable
+from functools import partial
 
 import gevent
 import pytest
@@ -13,9 +14,6 @@ from gevent.event import Event
 from gtunnel.net.transparency import Accepted
 from gtunnel.tunnel import attendants
 from gtunnel.tunnel.attendants import Attendants
-from gtunnel.tunnel.service import Service
-
-SERVICE: Service = None  # type: ignore[assignment]  # nobody looks at it
 
 
 class Party:
@@ -25,13 +23,16 @@ class Party:
         self.go = Event()
         self.seen: list[object] = []
         self.ended = 0
-        self.attendants = Attendants(self._serve, self._end)
+        self.attendants = Attendants(self._end)
 
     def arrive(self, count: int) -> None:
         for _ in range(count):
-            self.attendants.attend(SERVICE, Accepted(socket.socket(), None, None))
+            self.arrives(Accepted(socket.socket(), None, None))
 
-    def _serve(self, _service: Service, accepted: Accepted) -> None:
+    def arrives(self, accepted: Accepted) -> None:
+        self.attendants.attend(partial(self._serve, accepted))
+
+    def _serve(self, accepted: Accepted) -> None:
         self.seen.append(getcurrent())
         with accepted.sock:
             self.go.wait()
@@ -77,7 +78,7 @@ def test_nothing_of_a_connection_outlives_it() -> None:
     party = Party()
     accepted = Accepted(socket.socket(), None, None)
     sock = weakref.ref(accepted.sock)
-    party.attendants.attend(SERVICE, accepted)
+    party.arrives(accepted)
     del accepted
     party.go.set()
     until(lambda: party.ended == 1)
@@ -98,15 +99,15 @@ def test_those_who_are_killed_end_and_others_come_after_them() -> None:
 def test_who_does_not_end_is_not_waited_for_for_ever() -> None:
     stubborn, go = [], Event()
 
-    def serve(_service: Service, accepted: Accepted) -> None:
+    def serve(accepted: Accepted) -> None:
         with accepted.sock:
             try:
                 gevent.sleep(60)
             finally:
                 stubborn.append(go.wait())
 
-    served = Attendants(serve, lambda: None)
-    served.attend(SERVICE, Accepted(socket.socket(), None, None))
+    served = Attendants(lambda: None)
+    served.attend(partial(serve, Accepted(socket.socket(), None, None)))
     with gevent.Timeout(10):
         served.kill(0.05)
     assert served.busy == 1
@@ -118,13 +119,13 @@ def test_who_does_not_end_is_not_waited_for_for_ever() -> None:
 def test_a_bug_is_told_and_ends_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     ended = []
 
-    def serve(_service: Service, accepted: Accepted) -> None:
+    def serve(accepted: Accepted) -> None:
         accepted.sock.close()
         raise ValueError("a bug")
 
-    served = Attendants(serve, lambda: ended.append(1))
+    served = Attendants(lambda: ended.append(1))
     for count in (1, 2):
-        served.attend(SERVICE, Accepted(socket.socket(), None, None))
+        served.attend(partial(serve, Accepted(socket.socket(), None, None)))
         until(lambda count=count: len(ended) == count)  # type: ignore[misc]
     assert served.busy == 0
     assert capsys.readouterr().err.count("ValueError: a bug") == 2

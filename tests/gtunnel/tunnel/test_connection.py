@@ -1,7 +1,10 @@
 """The spine: one connection of a service, in this process, over real sockets."""
 
+import contextlib
+import gc
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 import gevent
@@ -21,6 +24,7 @@ from tests.gtunnel.settings import service
 from tests.support import servers, tls
 from tests.support.certificates import Pki
 from tests.support.servers import Server
+from tests.support.tls import TlsPeer
 
 Pair = tuple[Accepted, socket.socket]
 
@@ -111,3 +115,100 @@ def test_a_killed_connection_closes_both_sides(pair: Pair, server: Callable[...,
     with pytest.raises(ConnectionResetError):
         far.recv(1)
     assert log.texts[-1].startswith("Service [test] finished")
+
+
+def vanish(peer: TlsPeer) -> None:
+    """The TCP stream ends, and TLS does not."""
+    peer.send(b"x")
+    peer.cut()
+
+
+def damage(peer: TlsPeer) -> None:
+    """A record that nobody can decrypt."""
+    peer.socket.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+
+
+def damage_late(peer: TlsPeer) -> None:
+    """A good record, and one that nobody can decrypt, in one segment."""
+    peer.tls.write(b"good")
+    peer.socket.sendall(peer.unsent() + b"\x17\x03\x03\x00\x20" + bytes(32))
+
+
+def farewell(peer: TlsPeer) -> None:
+    """An orderly end."""
+    peer.close_notify()
+
+
+ENDS = [vanish, damage, damage_late, farewell, TlsPeer.reset]
+
+
+@pytest.mark.parametrize("calm", [False, True], ids=["busy", "calm"])
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+def test_a_connection_that_has_ended_leaves_nothing_for_the_collector(
+    pair: Pair,
+    pki: Pki,
+    server: Callable[..., Server],
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[TlsPeer], None],
+    calm: bool,
+) -> None:
+    monkeypatch.setattr("gtunnel.tunnel.relay.CALM_SECONDS", 0.01)
+    accepted, far = pair
+    backend = server(servers.echo)
+    compiled = compile_service(
+        service(f"accept = 1\nconnect = {backend.endpoint}\ncert = {pki.server.pem}"), None, LoopGuard(), ListLog()
+    )
+    host = Bystander() if calm else None
+    ended: list[str] = []
+
+    def talk() -> None:
+        with tls.TlsPeer(far, tls.client_context(), server_hostname="localhost") as peer:
+            peer.send(b"hello")
+            assert peer.receive_exactly(5) == b"hello"
+            if host is not None:
+                assert host.asked_for.wait(10)
+            end(peer)
+            with contextlib.suppress(OSError, ValueError, tls.TruncatedError):
+                peer.receive_all()
+        ended.append("talked")
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    gc.collect()
+    gc.disable()
+    try:
+        workplace = Workplace(SharedCounter())
+        one = Connection(compiled, accepted, workplace, host)
+        one.serve()
+        with gevent.Timeout(20):
+            while host is not None and one in workplace.connections:
+                gevent.sleep(0.01)
+                if host.resumed:
+                    host.resumed.pop().resume()
+        gone = weakref.ref(one)
+        # The loop has woken us, and lets go of what it woke us with when it goes on.
+        gevent.sleep(0)
+        thread.join()
+        del one
+        if host is not None:
+            host.connection = None
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert ended == ["talked"]
+
+
+class Bystander:
+    """A host that keeps connections until the test takes them up."""
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.asked_for = threading.Event()
+        self.resumed: list[Connection] = []
+
+    def left(self, connection: Connection) -> None:
+        self.connection = connection
+        self.asked_for.set()
+
+    def resume(self, connection: Connection) -> None:
+        self.resumed.append(connection)

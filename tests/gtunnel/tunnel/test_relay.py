@@ -1,5 +1,7 @@
 """The relay over legs that are lists: every order of events, without sockets."""
 
+from time import monotonic
+
 import gevent
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from gtunnel.conf.settings import Timeouts
 from gtunnel.net.errors import SocketError, WaitTimeoutError
 from gtunnel.net.legs import Scratch
 from gtunnel.net.waiting import Wakeup
-from gtunnel.tunnel.relay import Relay
+from gtunnel.tunnel.relay import CALM_BYTES, Relay
 
 QUICK = Timeouts(busy=1, close=0.02, connect=1, idle=0.05)
 
@@ -41,6 +43,7 @@ class ScriptedLeg:
         self.blocked = False
         self.taken = bytearray()
         self.finished = 0
+        self.shrunk = 0
         self.wants: list[tuple[bool, bool]] = []
         self.watch = ScriptedWatch(self.script)
 
@@ -78,6 +81,9 @@ class ScriptedLeg:
     def want(self, *, receive: bool, send: bool) -> None:
         self.wants.append((receive, send))
 
+    def shrink(self) -> None:
+        self.shrunk += 1
+
     def spare(self) -> None:
         raise AssertionError("the relay does not say farewell")
 
@@ -87,7 +93,7 @@ class ScriptedLeg:
 
 def run(
     one: ScriptedLeg, other: ScriptedLeg, timeouts: Timeouts = QUICK, *, room_comes: bool = False
-) -> tuple[bool, Relay]:
+) -> tuple[bool | None, Relay]:
     wakeup = Wakeup()
     relay = Relay(one, other)
     try:
@@ -190,3 +196,102 @@ def test_who_wants_to_know_hears_of_the_first_bytes_only_once() -> None:
         relay.forth.pump(memoryview(bytearray(10)))
     assert heard == [b""]
     assert bytes(other.taken) == b"ab"
+
+
+class Calm:
+    """A relay whose both sides have spoken and now say nothing, and which is left as soon as that is calm."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, idle: float = 5) -> None:
+        monkeypatch.setattr("gtunnel.tunnel.relay.CALM_SECONDS", 0.02)
+        self.one, self.other = ScriptedLeg([b"question"]), ScriptedLeg([b"answer"])
+        self.relay, self.wakeup = Relay(self.one, self.other), Wakeup()
+        self.timeouts = Timeouts(busy=1, close=0.02, connect=1, idle=idle)
+        self.resumed = 0
+
+    def run(self) -> bool | None:
+        return self.relay.run(Scratch(), self.wakeup, self.timeouts, self._resume)
+
+    def _resume(self) -> None:
+        self.resumed += 1
+
+    def come(self, leg: ScriptedLeg, *items: bytes | Exception) -> None:
+        """Something comes."""
+        for item in items:
+            leg.script.append(item)
+            assert self.wakeup.wake()
+
+    def take_up(self) -> None:
+        self.relay.take_up(self.wakeup)
+
+
+@pytest.fixture
+def calm(monkeypatch: pytest.MonkeyPatch) -> Calm:
+    made = Calm(monkeypatch)
+    assert made.run() is None
+    return made
+
+
+def test_a_calm_relay_is_left_to_the_loop_and_its_legs_shrink(calm: Calm) -> None:
+    assert (calm.one.shrunk, calm.other.shrunk) == (1, 1)
+    calm.come(calm.one, b" and", b" more")
+    calm.come(calm.other, b" too")
+    assert bytes(calm.other.taken) == b"question and more"
+    assert bytes(calm.one.taken) == b"answer too"
+    assert calm.resumed == 0
+
+
+def test_an_end_is_for_a_greenlet_again(calm: Calm) -> None:
+    calm.come(calm.one, b"")
+    assert calm.resumed == 1
+    calm.take_up()
+    calm.other.script.append(b"")
+    assert calm.run() is True
+    assert (calm.one.finished, calm.other.finished) == (1, 1)
+
+
+def test_a_failure_passes_on_what_has_come_and_is_raised(calm: Calm) -> None:
+    calm.other.script.append(b" in time")
+    calm.one.script.append(SocketError(operation="x", reason="y"))
+    assert calm.wakeup.wake()
+    with pytest.raises(SocketError):
+        calm.take_up()
+    assert bytes(calm.one.taken) == b"answer in time"
+
+
+def test_who_moves_much_is_busy_again_and_shrinks_again(calm: Calm) -> None:
+    calm.come(calm.one, b"x" * CALM_BYTES)
+    assert calm.resumed == 1
+    calm.take_up()
+    calm.resumed = 0
+    assert calm.run() is None
+    assert (calm.one.shrunk, calm.other.shrunk) == (2, 2)
+    calm.come(calm.one, b"y" * (CALM_BYTES - 1))
+    assert calm.resumed == 0
+
+
+def test_time_in_calm_counts_as_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    calm = Calm(monkeypatch, idle=0.1)
+    began = monotonic()
+    assert calm.run() is None
+    while not calm.resumed:
+        gevent.sleep(0.005)
+    assert 0.09 < monotonic() - began < 2
+    with pytest.raises(WaitTimeoutError, match="TIMEOUTidle exceeded"):
+        calm.take_up()
+
+
+def test_where_idle_is_shorter_than_calm_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    calm = Calm(monkeypatch, idle=0.01)
+    with pytest.raises(WaitTimeoutError):
+        calm.run()
+    assert calm.one.shrunk == 0
+
+
+def test_half_closed_or_without_anybody_who_takes_it_up_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    calm = Calm(monkeypatch)
+    calm.one.script.append(b"")
+    assert calm.run() is False
+    alone = Calm(monkeypatch, idle=0.1)
+    with pytest.raises(WaitTimeoutError):
+        alone.relay.run(Scratch(), alone.wakeup, alone.timeouts)
+    assert (calm.one.shrunk, alone.one.shrunk) == (0, 0)

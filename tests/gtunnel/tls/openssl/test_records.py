@@ -1,6 +1,7 @@
 """Bytes through two connections on memory BIOs, by hand."""
 
 import contextlib
+import ctypes
 
 import pytest
 from OpenSSL import SSL
@@ -110,3 +111,81 @@ def test_writing_before_the_handshake_waits_for_the_peer() -> None:
     records = Records(connection)
     assert records.write(memoryview(b"x")) == 0
     assert records.has_output()
+
+
+def kept() -> int:
+    """Bytes that the C library has handed out (mallinfo2, glibc 2.33)."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallinfo2"):
+        pytest.skip("the C library does not say what it has handed out")
+
+    class Found(ctypes.Structure):
+        _fields_ = tuple((f"field{number}", ctypes.c_size_t) for number in range(10))
+
+    library.mallinfo2.restype = Found
+    found = library.mallinfo2()
+    return int(found.field7 + found.field4)  # uordblks, and what is mapped by itself: hblkhd
+
+
+def bulk(pair: Pair) -> None:
+    """Much at once, so that both BIOs on the way grow, and nothing is left in them."""
+    data = memoryview(bytes(16384 * 6))
+    for one, other in ((pair.client, pair.server), (pair.server, pair.client)):
+        for start in range(0, len(data), 16384):
+            assert one.write(data[start : start + 16384]) == 16384
+        pair.carry()
+        while other.read(pair.buffer):
+            pass
+
+
+def test_what_bulk_has_made_grow_is_given_back(pair: Pair) -> None:
+    bulk(pair)
+    grown = kept()
+    pair.client.shrink()
+    pair.server.shrink()
+    # Four BIOs of 96 KiB and more.
+    assert grown - kept() > 300_000
+
+
+def test_after_it_has_shrunk_everything_goes_on(pair: Pair) -> None:
+    for text in (b"one", b"two", b"three"):
+        for one, other in ((pair.client, pair.server), (pair.server, pair.client)):
+            one.shrink()
+            other.shrink()
+            assert not one.has_output()
+            one.write(memoryview(text))
+            assert one.has_output()
+            pair.carry()
+            assert other.unread()
+            count = other.read(pair.buffer)
+            assert bytes(pair.buffer[:count]) == text
+            assert not other.unread()
+    bulk(pair)
+
+
+def test_what_is_still_to_be_read_or_sent_does_not_shrink_away(pair: Pair) -> None:
+    pair.client.write(memoryview(b"kept"))
+    pair.client.shrink()
+    assert pair.client.has_output()
+    pair.carry()
+    pair.server.shrink()
+    assert pair.server.read(pair.buffer) == 4
+
+
+def test_the_beginning_of_a_record_does_not_shrink_away(pair: Pair) -> None:
+    pair.client.write(memoryview(b"whole"))
+    count = pair.client.output(pair.buffer)
+    record = bytes(pair.buffer[:count])
+    pair.server.feed(record[:9])
+    assert pair.server.read(pair.buffer) == 0
+    pair.server.shrink()
+    pair.server.feed(record[9:])
+    assert pair.server.read(pair.buffer) == 5
+
+
+def test_shrinking_leaks_nothing(pair: Pair) -> None:
+    pair.client.shrink()
+    before = kept()
+    for _ in range(1000):
+        pair.client.shrink()
+    assert kept() - before < 10_000
