@@ -78,11 +78,11 @@ class Worker:
             wrappers=_wrappers(generation),
             programs=Programs(count.board),
         )
-        # Each service has locks as well as a listener: of its counters, and of its sessions.
+        # Each service has other descriptors than its listener: of its counters, and of its sessions.
         services = len(generation.configuration.services)
         programs = any(service.program is not None for service in generation.configuration.services)
         each = DESCRIPTORS_WITH_PROGRAM if programs else DESCRIPTORS_PER_CONNECTION
-        self._room = connections_within(descriptors, listeners=len(generation.bindings) + 3 * services, each=each)
+        self._room = connections_within(descriptors, listeners=len(generation.bindings) + 4 * services, each=each)
         self._share = count.share
         self._done = Event()
         self._draining = False

@@ -17,6 +17,7 @@ from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.hello import ClientHello
 from gtunnel.tls.openssl import sessions
 from gtunnel.tls.openssl.sessions import Session
+from gtunnel.tunnel.shared import SharedCounter
 from gtunnel.values import dataclass
 
 # What precedes a client's session: when its full handshake was (monotonic seconds).
@@ -87,18 +88,28 @@ class ClientResumption:
 
     Each worker has its own at hand, and shares one of them with the others from time to time: for those that have none
     yet. To write a session down for them, and to read it, with the certificates in it, takes longer than much of what
-    else a resumed connection needs.
+    else a resumed connection needs. When a server resumes what it was offered no more (it was started anew), nobody
+    relies on what is at hand: so that costs one full handshake, not one of each worker.
     """
 
-    def __init__(self, store: SessionStore, seconds: float, room: int = MAX_AT_HAND) -> None:
-        """`store` is what workers share; `room` is for so many servers at hand."""
+    def __init__(
+        self, store: SessionStore, seconds: float, room: int = MAX_AT_HAND, refusals: SharedCounter | None = None
+    ) -> None:
+        """`store` and `refusals` are what workers share; `room` is for so many servers at hand."""
         self._store = store
         self._seconds = seconds
         self._room = min(room, MAX_AT_HAND)
         self._at_hand: dict[str, _AtHand] = {}
+        # Of all workers, and how many of them this one has heard of.
+        self._refusals = SharedCounter() if refusals is None else refusals
+        self._known = 0
 
     def recall(self, server: str, log: Log) -> "Remembered":
         """What is remembered of a server: an address, and the name that it is asked for."""
+        refusals = self._refusals.count
+        if refusals != self._known:
+            self._known = refusals
+            self._at_hand.clear()
         mine, now = self._at_hand.get(server), monotonic()
         if mine is not None and now < mine.born + self._seconds:
             return Remembered(self, server, mine.session, mine.born, mine.group)
@@ -124,6 +135,10 @@ class ClientResumption:
         if mine is None and len(self._at_hand) >= self._room:
             self._at_hand.clear()
         self._at_hand[server] = _AtHand(session, born, group, shared)
+
+    def refused(self) -> None:
+        """A server has not resumed what it was offered."""
+        self._refusals.next()
 
     def let_go(self, server: str) -> None:
         """Have a server's session read anew: the one at hand may be good for nothing any more."""
@@ -154,6 +169,8 @@ class Remembered:
     def shaken(self, engine: TlsEngine, log: Log) -> None:
         """After the handshake: that of TLS 1.2 has brought what can be kept."""
         if not engine.reused:
+            if self.session is not None:
+                self._resumption.refused()
             self._born = monotonic()
             self.group = engine.group
         elif engine.group != self.group:

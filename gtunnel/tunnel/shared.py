@@ -58,6 +58,11 @@ class SharedCounter:
         """The next number; every process gets another one."""
         return os.lseek(self._fd, 1, os.SEEK_CUR) - 1
 
+    @property
+    def count(self) -> int:
+        """How many numbers there have been."""
+        return os.lseek(self._fd, 0, os.SEEK_CUR)
+
     def __del__(self) -> None:
         os.close(self._fd)
 

@@ -6,7 +6,7 @@ from gtunnel.events import Log
 from gtunnel.tls import context
 from gtunnel.tunnel import resumption
 from gtunnel.tunnel.resumption import ClientResumption
-from gtunnel.tunnel.shared import SharedCache
+from gtunnel.tunnel.shared import SharedCache, SharedCounter
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.tls.pairs import met, presenting, read, service, write
 from tests.support.certificates import Pki
@@ -45,6 +45,15 @@ def test_another_worker_remembers_it_as_well(pki: Pki, version: str) -> None:
     server = context.build(service(*presenting(pki.server)))
     workers = [ClientResumption(store, 300) for _ in range(2)]
     assert [visit(workers[number], version, server) for number in (0, 1, 0, 0, 1)] == [False, True, True, True, True]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_server_that_was_started_anew_costs_one_full_handshake_not_one_of_each_worker(pki: Pki, version: str) -> None:
+    store, refusals = SharedCache(10), SharedCounter()
+    workers = [ClientResumption(store, 300, refusals=refusals) for _ in range(3)]
+    old, new = (context.build(service(*presenting(pki.server))) for _ in range(2))
+    assert [visit(worker, version, old) for worker in (*workers, *workers)] == [False, *[True] * 5]
+    assert [visit(worker, version, new) for worker in (*workers, *workers)] == [False, *[True] * 5]
 
 
 class Watched(SharedCache):

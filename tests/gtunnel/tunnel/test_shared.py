@@ -15,6 +15,7 @@ from gtunnel.tunnel.shared import SharedCache, SharedCounter
 def test_it_counts_from_zero() -> None:
     counter = SharedCounter()
     assert [counter.next() for _ in range(3)] == [0, 1, 2]
+    assert counter.count == counter.count == 3
 
 
 def test_no_number_is_given_twice_among_processes(tmp_path: Path) -> None:
