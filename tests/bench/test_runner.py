@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import loads
-from tests.bench.proxies import Proxy, Setup, gtunnel
+from tests.bench.proxies import FLOOR, Proxy, Setup, available, gtunnel
 from tests.bench.runner import MeasureError, measure
 from tests.bench.works import Work
 from tests.support import needs
@@ -132,3 +132,17 @@ def test_an_early_end_leaves_nothing_behind(number: signal.Signals, status: int)
     assert bench.returncode == status, said
     assert "Traceback" not in said
     until(lambda: not of_session(bench.pid), f"left over: {of_session(bench.pid)}")
+
+
+def test_the_floor_does_the_same_work_where_it_is_asked_for() -> None:
+    floor = next(proxy for proxy in available() if proxy.name == FLOOR)
+    one = partial(loads.connections, count=2)
+    work = [
+        Work(rows=("server",), backend="echo", measure=one),
+        Work(rows=("client",), backend="echo", client=True, measure=one),
+        Work(rows=("1.2",), backend="echo", measure=partial(loads.resumed, count=3, version=ssl.TLSVersion.TLSv1_2)),
+        Work(rows=("many workers",), backend="echo", workers=2, measure=one),
+    ]
+    found = measure(work, [floor], 1)
+    measured = {row: len(cells.get(FLOOR, [])) for row, cells in found.items()}
+    assert measured == {"server": 1, "client": 1, "1.2": 1, "many workers": 0}

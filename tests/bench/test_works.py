@@ -6,7 +6,7 @@ from tests.bench.__main__ import chosen
 from tests.bench.proxies import Proxy
 from tests.bench.works import works
 
-PROXIES = [Proxy(name, lambda _: None) for name in ("gtunnel", "stunnel4", "nginx")]
+PROXIES = [Proxy(name, lambda _: None) for name in ("gtunnel", "stunnel4", "nginx", "floor")]
 
 
 def test_no_row_is_measured_twice() -> None:
@@ -36,6 +36,7 @@ def test_nothing_is_found_for_what_is_not_there() -> None:
 def test_all_programs_are_chosen_unless_some_are_named() -> None:
     assert [proxy.name for proxy in chosen("", PROXIES)] == ["gtunnel", "stunnel4", "nginx"]
     assert [proxy.name for proxy in chosen("nginx,gtunnel", PROXIES)] == ["nginx", "gtunnel"]
+    assert [proxy.name for proxy in chosen("gtunnel,floor", PROXIES)] == ["gtunnel", "floor"]
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
