@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from gtunnel.tls import features
@@ -16,6 +17,10 @@ from tests.support import needs, ports, servers
 from tests.support.certificates import Pki
 from tests.support.daemon import Daemon
 from tests.support.tunnels import Tunnels
+
+# A busy machine takes longer for an example than a quiet one, which says nothing of what is tested.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 KINDS = ("gtunnel", "stunnel4")
 _labs = itertools.count(1)
