@@ -567,8 +567,8 @@ def test_at_the_descriptor_limit_accepting_is_delayed_and_nothing_fails(
     (worker,) = children(running.pid)
     connections = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(60)]
     running.wait_for("accepting is delayed")
-    # Nobody has said anything yet, so nobody was greeted. A listener, and three descriptors for the service.
-    assert soon(lambda: running.count("] started") == (100 - 64 - 1 - 3) // 2)
+    # Nobody has said anything yet, so nobody was greeted. A listener, and four descriptors for the service.
+    assert soon(lambda: running.count("] started") == (100 - 64 - 1 - 4) // 2)
     context = tls.client_context()
     for number, connection in enumerate(connections):
         with tls.TlsPeer(connection, context) as peer:
