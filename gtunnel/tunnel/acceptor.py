@@ -8,6 +8,7 @@ has ended: accepting is delayed, not failed.
 
 import errno
 import socket
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any, Final
@@ -84,11 +85,9 @@ class Acceptor:
         """Accept no more, for good. Live connections go on."""
         self._open = False
         self._suspend()
+        self._end_pause()
         if self._share is not None:
             self._share.leave()
-        if self._pause is not None:
-            self._pause.close()
-            self._pause = None
         for watcher, _, _ in self._watchers:
             watcher.close()
         self._watchers.clear()
@@ -119,9 +118,7 @@ class Acceptor:
         self._attendants.kill(KILL_SECONDS)
 
     def _resume(self) -> None:
-        if self._pause is not None:
-            self._pause.close()
-            self._pause = None
+        self._end_pause()
         if self._open and not self._full:
             for watcher, listening, service in self._watchers:
                 watcher.start(self._ready, listening, service)
@@ -129,6 +126,16 @@ class Acceptor:
     def _suspend(self) -> None:
         for watcher, _, _ in self._watchers:
             watcher.stop()
+
+    def _suspend_for(self, seconds: float, then: Callable[[], None]) -> None:
+        self._suspend()
+        self._pause = self._loop.timer(seconds)
+        self._pause.start(then)
+
+    def _end_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.close()
+            self._pause = None
 
     def _ready(self, listening: ListeningSocket, service: Service) -> None:
         share = self._share
@@ -144,9 +151,7 @@ class Acceptor:
 
     def _give_way(self, least: int) -> None:
         """Let others have what waits, for a moment."""
-        self._suspend()
-        self._pause = self._loop.timer(COURTESY_SECONDS)
-        self._pause.start(self._go_on, least)
+        self._suspend_for(COURTESY_SECONDS, partial(self._go_on, least))
 
     def _go_on(self, least: int) -> None:
         if self._share is not None and self._share.least() <= least:
@@ -209,6 +214,4 @@ class Acceptor:
             self._log.write(Level.INFO, f"accept: Service [{service.name}]: {errno_text(error)}")
             return
         self._log.write(Level.WARNING, f"accept: Service [{service.name}]: {errno_text(error)}: accepting is delayed")
-        self._suspend()
-        self._pause = self._loop.timer(PAUSE_SECONDS)
-        self._pause.start(self._resume)
+        self._suspend_for(PAUSE_SECONDS, self._resume)

@@ -98,6 +98,12 @@ def ends(
     wakeup.close()
 
 
+def flush_all(leg: Leg, wakeup: Wakeup) -> None:
+    while not leg.flush():
+        leg.want(receive=False, send=True)
+        assert wakeup.wait(10)
+
+
 def receive_all(leg: Leg, wakeup: Wakeup, got: bytearray | None = None, room: int = SCRATCH_BYTES) -> bytes:
     """Receive to the end, `room` bytes at a time; `got` has what came before an error."""
     got = bytearray() if got is None else got
@@ -156,9 +162,7 @@ def test_more_than_the_kernel_takes_is_sent_when_there_is_room(ends: Ends) -> No
     start = gevent.spawn_later(0.05, reader.start)
     send_all(leg, wakeup, data)
     leg.finish()
-    while not leg.flush():
-        leg.want(receive=False, send=True)
-        assert wakeup.wait(10)
+    flush_all(leg, wakeup)
     start.join()
     reader.join(10)
     assert got == [data]
@@ -196,9 +200,7 @@ def test_what_had_to_wait_for_room_is_not_kept_after_it_was_sent(ends: Ends) -> 
             leg.send(chunk)
         reader = threading.Thread(target=peer.receive_all)
         reader.start()
-        while not leg.flush():
-            leg.want(receive=False, send=True)
-            assert wakeup.wait(10)
+        flush_all(leg, wakeup)
         leg.finish()
         reader.join(10)
         traces = tracemalloc.take_snapshot().traces
