@@ -25,11 +25,13 @@ _memory, _NULL = ffi.from_buffer, ffi.NULL
 class Records:
     """The bytes of one connection, which has to have no socket and to live as long as this."""
 
-    __slots__ = ("_connection", "_from_ssl", "_into_ssl", "_ssl", "has_output", "unread")
+    __slots__ = ("_connection", "_from_ssl", "_into_ssl", "_ssl", "failure", "has_output", "unread")
 
     def __init__(self, connection: SSL.Connection) -> None:
         self._connection = connection
         self._ssl = connection._ssl
+        # What a read met behind the bytes that it returned: the next one raises it.
+        self.failure: SSL.Error | None = None
         self._take_bios()
 
     def _take_bios(self) -> None:
@@ -44,15 +46,36 @@ class Records:
     def feed(self, ciphertext: memoryview | bytes) -> None:
         """Put received bytes in, at least one. A memory BIO takes all of them. Raises `SSL.Error`."""
         if _bio_write(self._into_ssl, _memory(ciphertext), len(ciphertext)) != len(ciphertext):
-            raise SSL.Error([("BIO routines", "BIO_write", "malloc failure")])
+            raise _out_of_memory()
 
-    def read(self, buffer: memoryview) -> int:
-        """Decrypt into `buffer` (SSL_read): bytes of one record at most; 0 where more has to be fed first.
+    def read(self, buffer: memoryview, ciphertext: memoryview | None = None, fed: int = 0) -> int:
+        """Decrypt into `buffer` (SSL_read) as many records as there are and as fit, with `ciphertext` after its first
+        `fed` bytes were fed: how many bytes; 0 where more has to be fed.
 
-        Raises `SSL.ZeroReturnError` at close_notify, and `SSL.Error`.
+        Raises `SSL.ZeroReturnError` at close_notify, and `SSL.Error`; what came before was returned then (`failure`).
         """
-        count: int = _read(self._ssl, _memory(buffer), len(buffer))
-        return count if count > 0 else self._nothing(count)
+        if ciphertext is not None and _bio_write(self._into_ssl, _memory(ciphertext), fed) != fed:
+            raise _out_of_memory()
+        if self.failure is not None:
+            self._fail()
+        ssl, memory, size, unread = self._ssl, _memory(buffer), len(buffer), self.unread
+        count: int = _read(ssl, memory, size)
+        if count <= 0:
+            return self._nothing(count)
+        while count < size and unread():
+            more = _read(ssl, memory + count, size - count)
+            if more <= 0:
+                self._note(more)
+                break
+            count += more
+        return count
+
+    def seal(self, plaintext: memoryview, buffer: memoryview) -> tuple[int, int]:
+        """`write` and `output` in one: what each returns."""
+        count: int = _write(self._ssl, _memory(plaintext), len(plaintext))
+        if count <= 0:
+            count = self._nothing(count)
+        return count, self.output(buffer)
 
     def write(self, plaintext: memoryview) -> int:
         """Encrypt (SSL_write): how much was taken, a record at most unless the context is to `write_whole`; 0 where
@@ -66,7 +89,7 @@ class Records:
     def output(self, buffer: memoryview) -> int:
         """Move ciphertext that is to be sent into `buffer`: how many bytes; 0 when there are none."""
         count: int = _bio_read(self._from_ssl, _memory(buffer), len(buffer))
-        return max(count, 0)
+        return count if count > 0 else 0
 
     def shrink(self) -> None:
         """Give back what the BIOs have grown to: a memory BIO keeps the size of the most that was ever in it.
@@ -86,8 +109,28 @@ class Records:
         self._connection._into_ssl, self._connection._from_ssl = into, out
         self._take_bios()
 
+    def _note(self, result: int) -> None:
+        """What has ended a read that has something to return, for the next one."""
+        try:
+            self._nothing(result)
+        except SSL.Error as error:
+            # Its traceback leads back here: it would be there until the collector comes by.
+            self.failure = error.with_traceback(None)
+
+    def _fail(self) -> None:
+        failure, self.failure = self.failure, None
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure
+
     def _nothing(self, result: int) -> int:
         if _error(self._ssl, result) in (_WANT_READ, _WANT_WRITE):
             return 0
         self._connection._raise_ssl_error(self._ssl, result)
         raise AssertionError("pyOpenSSL has raised")
+
+
+def _out_of_memory() -> SSL.Error:
+    return SSL.Error([("BIO routines", "BIO_write", "malloc failure")])
