@@ -340,7 +340,8 @@ class TlsLeg:
     def want(self, *, receive: bool, send: bool) -> None:
         """See `Leg`. A starved engine waits for the peer, not for room in the kernel."""
         # Only a receive feeds a starved engine. Where none is due (its sink is full), input would wake us in vain.
-        self._plain.want(receive=receive, send=bool(self._backlog) or (send and not self._starved))
+        send = bool(self._backlog) or (send and not self._starved)
+        self.watch.want((READ if receive else 0) | (WRITE if send else 0))
 
     def shrink(self) -> None:
         """See `Leg`."""

@@ -195,11 +195,12 @@ class Relay:
             if not easy:
                 if forth.done and back.done:
                     return True
-                if (forth.receives and one.watch.readable) or (back.receives and other.watch.readable):
+                from_one, from_other = forth.receives, back.receives
+                if (from_one and one.watch.readable) or (from_other and other.watch.readable):
                     wakeup.rest()
                     continue
-                one.want(receive=forth.receives, send=back.sends)
-                other.want(receive=back.receives, send=forth.sends)
+                one.want(receive=from_one, send=back.sends)
+                other.want(receive=from_other, send=forth.sends)
                 came = wakeup.wait(timeouts.idle if self._is_awaited() else timeouts.close)
             if not came:
                 if self._is_awaited():

@@ -16,6 +16,7 @@ from OpenSSL._util import ffi, lib
 # ssl.h. What SSL_get_error says where nothing is wrong; the numbers are part of OpenSSL's interface.
 _WANT_READ: Final = lib.SSL_ERROR_WANT_READ
 _WANT_WRITE: Final = lib.SSL_ERROR_WANT_WRITE
+_ZERO_RETURN: Final = lib.SSL_ERROR_ZERO_RETURN
 
 _read, _write, _error = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
 _bio_read, _bio_write, _bio_size = lib.BIO_read, lib.BIO_write, lib.BIO_get_mem_data
@@ -126,8 +127,11 @@ class Records:
             del failure
 
     def _nothing(self, result: int) -> int:
-        if _error(self._ssl, result) in (_WANT_READ, _WANT_WRITE):
+        error = _error(self._ssl, result)
+        if error in (_WANT_READ, _WANT_WRITE):
             return 0
+        if error == _ZERO_RETURN:
+            raise SSL.ZeroReturnError
         self._connection._raise_ssl_error(self._ssl, result)
         raise AssertionError("pyOpenSSL has raised")
 

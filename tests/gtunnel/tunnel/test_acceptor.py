@@ -232,7 +232,8 @@ class Calm:
 def calm(
     pki: Pki, server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Calm]]:
-    monkeypatch.setattr("gtunnel.tunnel.relay.CALM_SECONDS", 0.02)
+    # Longer than an acknowledgement that is delayed: the echo does not send before.
+    monkeypatch.setattr("gtunnel.tunnel.relay.CALM_SECONDS", 0.1)
     backend = server(tls.serve(tls.tls_echo, tls.server_context(pki.server)))
     with contextlib.ExitStack() as stack:
 
