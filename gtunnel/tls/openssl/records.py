@@ -90,7 +90,7 @@ class Records:
     def output(self, buffer: memoryview) -> int:
         """Move ciphertext that is to be sent into `buffer`: how many bytes; 0 when there are none."""
         count: int = _bio_read(self._from_ssl, _memory(buffer), len(buffer))
-        return count if count > 0 else 0
+        return max(count, 0)
 
     def shrink(self) -> None:
         """Give back what the BIOs have grown to: a memory BIO keeps the size of the most that was ever in it.
