@@ -36,7 +36,7 @@ from tests.support import tls
 from tests.support.certificates import Pki
 from tests.support.servers import Server
 
-# Calm connections that memory is measured with, and what one of them keeps at most: some 5,100 bytes when this was written.
+# Calm connections that memory is measured with, and what one of them keeps at most: 5,100 bytes when this was written.
 CALM = 20
 KEPT_BYTES = 5500
 
