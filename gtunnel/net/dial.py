@@ -107,6 +107,8 @@ class _Attempt:
                 result = 0 if _is_connected(sock) else self._finish(leg)
             if result != 0:
                 raise OSError(result, "connect")  # noqa: TRY301 - told apart from other failures by the caller
+            # Hardly anybody has said something as soon as that. Who has is heard in the loop's next turn.
+            leg.watch.readable = False
         except BaseException:
             self._forget(noted)
             if leg is None:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from gtunnel.errors import GtunnelError
 from gtunnel.net.errors import SocketError, WaitTimeoutError
-from gtunnel.net.waiting import READ, WRITE, Wakeup
+from gtunnel.net.waiting import READ, WRITE, Readiness, Wakeup
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import HandshakeError
 from gtunnel.values import dataclass
@@ -37,21 +37,6 @@ class Scratch:
     plain: memoryview = field(default_factory=lambda: memoryview(bytearray(SCRATCH_BYTES)))
     # Ciphertext that has been received, until it is fed, and such that is sent: the records of all of `plain`.
     cipher: memoryview = field(default_factory=lambda: memoryview(bytearray(SCRATCH_BYTES + 8 * 256)))
-
-
-class Readiness(Protocol):
-    """What a relay needs of a leg's `Watch`: see there."""
-
-    @property
-    def readable(self) -> bool:
-        """Whether a `receive` may give something."""
-
-    @property
-    def armed(self) -> int:
-        """What it waits for now."""
-
-    def want(self, events: int) -> None:
-        """Set what it waits for."""
 
 
 class Leg(Protocol):
@@ -258,19 +243,22 @@ class TlsLeg:
 
     def receive(self, buffer: memoryview) -> int | None:
         """See `Leg`. Also raises `TlsTruncatedError`, once all that had come was read."""
-        engine = self._engine
-        # What was drained stays so until something is fed.
-        count = self._decrypt(buffer) if engine.more else 0
-        if not count and not engine.ended and self._fill() is not None:
-            count = self._decrypt(buffer)
-        # Once only: a peer may send records without data (key updates) as fast as we read them. While the socket has
-        # more the leg stays readable, and others get their turn in between.
-        return count if count or engine.ended else None
-
-    def _decrypt(self, buffer: memoryview) -> int:
-        engine = self._engine
+        engine, count = self._engine, 0
         try:
-            count = engine.read_into(buffer)
+            # What was drained stays so until something is fed.
+            if engine.more:
+                count = engine.read_into(buffer)
+            if not count and not engine.ended:
+                # Once only: a peer may send records without data (key updates) as fast as we read them. While the
+                # socket has more the leg stays readable, and others get their turn in between.
+                fed = self._plain.receive(self._buffer)
+                if fed is None:
+                    return None
+                if fed:
+                    count = engine.read_into(buffer, self._buffer, fed)
+                else:
+                    engine.feed_eof()
+                    count = engine.read_into(buffer)
         finally:
             if self._starved or engine.has_output():
                 self._collect()
@@ -280,7 +268,7 @@ class TlsLeg:
         if count and self.on_data is not None:
             called, self.on_data = self.on_data, None
             called()
-        return count
+        return count if count or engine.ended else None
 
     def _collect(self) -> None:
         """After a read: what it made the engine say (an alert, the answer to a key update) waits for a `flush`."""
@@ -305,10 +293,17 @@ class TlsLeg:
         """See `Leg`."""
         if self.blocked and not self.flush():
             return 0
-        count = self._engine.write(data) if len(data) else 0
-        self._starved = count < len(data)
-        self._send_output()
-        return count
+        size, buffer = len(data), self._buffer
+        taken, count = self._engine.seal(data, buffer) if size else (0, 0)
+        sent = self._plain.send(buffer[:count]) if count else 0
+        if taken < size or sent < count or count == len(buffer):
+            self._starved = taken < size
+            if sent < count:
+                self._backlog = memoryview(bytes(buffer[sent:count]))
+                self.blocked = True
+            else:
+                self._send_output()
+        return taken
 
     def flush(self) -> bool:
         """See `Leg`."""
@@ -345,7 +340,8 @@ class TlsLeg:
     def want(self, *, receive: bool, send: bool) -> None:
         """See `Leg`. A starved engine waits for the peer, not for room in the kernel."""
         # Only a receive feeds a starved engine. Where none is due (its sink is full), input would wake us in vain.
-        self._plain.want(receive=receive, send=bool(self._backlog) or (send and not self._starved))
+        send = bool(self._backlog) or (send and not self._starved)
+        self.watch.want((READ if receive else 0) | (WRITE if send else 0))
 
     def shrink(self) -> None:
         """See `Leg`."""

@@ -11,7 +11,7 @@ so it disarms itself, and `wait` arms it again.
 import select
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gevent import get_hub, getcurrent
 
@@ -19,20 +19,35 @@ READ: Final = 1
 WRITE: Final = 2
 
 
+class Readiness(Protocol):
+    """What others need of a `Watch`: see there."""
+
+    readable: bool
+    react: Callable[[], bool] | None
+
+    @property
+    def armed(self) -> int:
+        """What it waits for now."""
+
+    def want(self, events: int) -> None:
+        """Set what it waits for."""
+
+
 class Watch:
     """The readiness of one descriptor, for one `Wakeup`. It does not own the descriptor.
 
     `readable` / `writable` start out true (trying costs one call and often succeeds) and are cleared by whoever met
-    EAGAIN. `armed` is the interest.
+    EAGAIN. `armed` is the interest. `react` is what deals with input while the wakeup attends: see there.
     """
 
-    __slots__ = ("_input", "_make", "_room", "_wakeup", "armed", "fd", "readable", "writable")
+    __slots__ = ("_input", "_make", "_room", "_wakeup", "armed", "fd", "react", "readable", "writable")
 
     def __init__(self, fd: int, make: Callable[[int, int], Any], wakeup: "Wakeup") -> None:
         self.fd = fd
         self.readable = True
         self.writable = True
         self.armed = 0
+        self.react: Callable[[], bool] | None = None
         self._make = make
         # The loop's watchers, made when they are wanted first: most sockets always have room.
         self._input: Any = None
@@ -48,7 +63,7 @@ class Watch:
             if events & READ:
                 if self._input is None:
                     self._input = self._make(self.fd, READ)
-                self._input.start(self._has_input)
+                self._input.start(self._wakeup.tell_input, self)
             else:
                 self._input.stop()
         if changed & WRITE:
@@ -59,11 +74,6 @@ class Watch:
             else:
                 self._room.stop()
         self.armed = events
-
-    def _has_input(self) -> None:
-        self.readable = True
-        if not self._wakeup.wake():
-            self.want(self.armed & ~READ)
 
     def _has_room(self) -> None:
         self.writable = True
@@ -92,6 +102,7 @@ class Watch:
 
     def close(self) -> None:
         """Give the watchers back. Must come before the descriptor is closed."""
+        self.react = None  # it leads back here: a cycle
         self.want(0)
         for watcher in (self._input, self._room):
             if watcher is not None:
@@ -102,14 +113,14 @@ class Wakeup:
     """Where one greenlet waits. Owns its watches and its timer: `close` it when the connection ends."""
 
     __slots__ = (
-        *("_deadline", "_expiry", "_greenlet", "_hub", "_outcome", "_react", "_resume", "_seconds", "_timer"),
+        *("_attends", "_deadline", "_expiry", "_greenlet", "_hub", "_outcome", "_resume", "_seconds", "_timer"),
         "_watches",
     )
 
     def __init__(self) -> None:
         self._hub = get_hub()
         self._greenlet: Any = None
-        self._react: Callable[[], bool] | None = None
+        self._attends = False
         self._resume: Callable[[], None] | None = None
         self._outcome: Exception | bool = True
         self._seconds = 0.0
@@ -141,25 +152,25 @@ class Wakeup:
         finally:
             self._greenlet = None
 
-    def attend(self, seconds: float, react: Callable[[], bool]) -> bool:
-        """Wait, but let `react` deal with what the watches tell: at once, in the loop, without a switch of greenlets.
+    def attend(self, seconds: float) -> bool:
+        """Wait, but let each watch's `react` deal with its input: at once, in the loop, without a switch of greenlets.
 
-        `react` must not wait itself. While it returns True the wait begins anew; False ends it (True is returned), and
+        It must not wait itself. While it returns True the wait begins anew; False ends it (True is returned), and
         so does an exception, which is raised here. False if nothing came for `seconds`, which must be more than 0.
         """
-        self._react, self._seconds = react, seconds
+        self._attends, self._seconds = True, seconds
         try:
             return self.wait(seconds)
         finally:
-            self._react = None
+            self._attends = False
 
-    def leave(self, seconds: float, react: Callable[[], bool], resume: Callable[[], None]) -> None:
+    def leave(self, seconds: float, resume: Callable[[], None]) -> None:
         """What `attend` does, without a greenlet that waits for it: a wait that may be long costs no stack.
 
         At its end `resume` is called in the loop, once, and must not wait itself; `outcome` tells what came of it.
         After `close` nothing is called any more.
         """
-        self._react, self._resume, self._seconds = react, resume, seconds
+        self._attends, self._resume, self._seconds = True, resume, seconds
         self._due_in(seconds)
 
     def outcome(self) -> bool:
@@ -184,7 +195,7 @@ class Wakeup:
     def close(self) -> None:
         """Give everything back to the loop."""
         self._disarm()
-        self._react = self._resume = None
+        self._attends, self._resume = False, None
         while self._watches:
             self._watches.pop().close()
 
@@ -192,28 +203,37 @@ class Wakeup:
         """For the loop: end the wait at once; False if nobody waits."""
         if self._greenlet is None and self._resume is None:
             return False
-        react, error = self._react, None
-        if react is not None:
-            try:
-                if react():
-                    self._deadline = monotonic() + self._seconds
-                    return True
-            except Exception as raised:  # noqa: BLE001 - all of it is the greenlet's
-                error = raised
+        self._end_wait(True)
+        return True
+
+    def tell_input(self, watch: Readiness) -> None:
+        """For the loop: there is input. While the wakeup attends, this is the way of all that is relayed."""
+        watch.readable = True
+        if not self._attends or watch.react is None:
+            if not self.wake():
+                watch.want(watch.armed & ~READ)
+            return
         try:
-            self._end_wait(True if error is None else error)
+            if watch.react():
+                self._deadline = monotonic() + self._seconds
+                return
+            outcome: Exception | bool = True
+        except Exception as raised:  # noqa: BLE001 - all of it is the greenlet's
+            outcome = raised
+        try:
+            self._end_wait(outcome)
         finally:
             # An exception knows this frame: one that the frame knows as well would be there until the collector comes
             # by, and all of its connection with it.
-            del error
-        return True
+            del outcome
 
     def _end_wait(self, outcome: Exception | bool) -> None:
         greenlet, resume = self._greenlet, self._resume
         # Cleared first: a second watcher that fires in the same turn must not switch into whatever runs next.
         self._greenlet = self._resume = None
+        self._attends = False
         if resume is not None:
-            self._react, self._outcome = None, outcome
+            self._outcome = outcome
             resume()
         elif greenlet is not None and isinstance(outcome, bool):
             greenlet.switch(outcome)

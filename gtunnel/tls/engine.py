@@ -62,8 +62,8 @@ class TlsEngine:
     """One TLS connection without a socket. Not safe for two greenlets at once; a connection has only one."""
 
     __slots__ = (
-        *("_connection", "_context", "_eof", "_failure", "_function", "_records", "_renegotiation"),
-        *("_server", "_unread", "_verdicts", "ended", "first", "has_output", "more"),
+        *("_connection", "_context", "_eof", "_function", "_records", "_renegotiation"),
+        *("_server", "_verdicts", "ended", "first", "has_output", "more"),
     )
 
     def __init__(self, context: SSL.Context, request: Request | None) -> None:
@@ -91,13 +91,13 @@ class TlsEngine:
             connection.set_accept_state()
         self._connection = connection
         self._records = Records(connection)
-        self._take_questions()
+        # Bytes of ciphertext that must be sent.
+        self.has_output = self._records.has_output
         self._server = request is None
         self._function = "SSL_accept" if self._server else "SSL_connect"
         self._eof = False
         # What the peer said first: it tells what it speaks, if that is not TLS.
         self.first = b""
-        self._failure: TlsStreamError | None = None
         self.ended = False
         # Whether `read_into` may give something without being fed.
         self.more = False
@@ -121,7 +121,7 @@ class TlsEngine:
             raise HandshakeError(function=self._function, reason=protocol_reason(error)) from error
         if done:
             handshakes.established(self._connection, self._context)
-            self.more = self._unread() > 0
+            self.more = self._records.unread() > 0
         elif self._eof:
             raise HandshakeError(function=self._function, reason="SSL routines::unexpected eof while reading")
         elif sessions.CAN_KEEP_END and self._server and self.reused and self.tickets_follow:
@@ -129,41 +129,19 @@ class TlsEngine:
             sessions.keep_end(self._connection)
         return done
 
-    def read_into(self, buffer: memoryview) -> int:
-        """Decrypt up to `len(buffer)` bytes. 0 means: nothing now (feed more), or the end if `ended` is set.
+    def read_into(self, buffer: memoryview, ciphertext: memoryview | None = None, fed: int = 0) -> int:
+        """Decrypt up to `len(buffer)` bytes; with `ciphertext`, after its first `fed` bytes were fed. 0 means: nothing
+        now (feed more), or the end if `ended` is set.
 
         Raises `TlsStreamError`; `TlsTruncatedError` once everything received was read and no close_notify was in it.
         What was decrypted before such a failure is good: it is returned, and the next call raises.
         """
-        if self._failure is not None:
-            # Let go of: an exception that its own traceback leads to is there until the collector comes by.
-            failure, self._failure = self._failure, None
-            try:
-                raise failure
-            finally:
-                del failure
         self.more = False
-        count = self._read_record(buffer)
-        return self._read_rest(buffer, count) if count and (count == len(buffer) or self._unread()) else count
-
-    def _read_rest(self, buffer: memoryview, count: int) -> int:
-        """Read more records behind `count` bytes, or note that there may be more."""
-        taken = count
-        while taken and count < len(buffer):
-            try:
-                taken = self._read_record(buffer[count:])
-            except TlsStreamError as error:
-                self._failure = error
-                break
-            count += taken
-        self.more = count == len(buffer) or self.ended or self._failure is not None
-        return count
-
-    def _read_record(self, buffer: memoryview) -> int:
         if self.ended:
             return 0
+        records = self._records
         try:
-            count = self._records.read(buffer)
+            count = records.read(buffer, ciphertext, fed)
         except SSL.ZeroReturnError:
             self.ended = True
             return 0
@@ -177,6 +155,7 @@ class TlsEngine:
             if not binding.has_option(self._connection, "IGNORE_UNEXPECTED_EOF"):
                 raise TlsTruncatedError(function="SSL_read")
             self.ended = True
+        self.more = count == len(buffer) or records.failure is not None
         return count
 
     def write(self, plaintext: memoryview) -> int:
@@ -193,14 +172,16 @@ class TlsEngine:
         """Move ciphertext that must be sent into `buffer`: how many bytes; 0 when there is none."""
         return self._records.output(buffer)
 
+    def seal(self, plaintext: memoryview, buffer: memoryview) -> tuple[int, int]:
+        """`write` and `take_output` in one: what each returns. Raises `TlsStreamError`."""
+        try:
+            return self._records.seal(plaintext, buffer)
+        except SSL.Error as error:
+            raise TlsStreamError(function="SSL_write", reason=protocol_reason(error)) from error
+
     def shrink(self) -> None:
         """Give back what only a busy connection needs. Not before the handshake is done."""
         self._records.shrink()
-        self._take_questions()
-
-    def _take_questions(self) -> None:
-        self._unread = self._records.unread
-        # Bytes of ciphertext that must be sent.
         self.has_output = self._records.has_output
 
     def close(self) -> None:

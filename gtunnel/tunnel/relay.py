@@ -29,16 +29,20 @@ CALM_SECONDS: Final = 1.0
 # What may be moved without a greenlet: then the connection is busy again, and its buffers may have grown.
 CALM_BYTES: Final = 1 << 14
 
+_NOTHING: Final = memoryview(b"")
+
 
 class Flow:
     """One direction. `count` is the bytes that the sink took; `on_first` is called once, when the source has spoken."""
 
-    __slots__ = ("count", "ended", "finished", "held", "on_first", "sink", "source")
+    __slots__ = ("_calm_until", "buffer", "count", "ended", "finished", "held", "on_first", "sink", "source")
 
     def __init__(self, source: Leg, sink: Leg) -> None:
         self.source = source
         self.sink = sink
+        self.buffer = _NOTHING  # the worker's
         self.count = 0
+        self._calm_until = 0
         self.held = b""
         self.on_first: Callable[[], None] | None = None
         self.ended = False  # the source has ended
@@ -47,7 +51,7 @@ class Flow:
     def pump(self, scratch: memoryview) -> bool:
         """Move what can be moved without waiting, one buffer at most.
 
-        True when nothing is in the way: all that came was taken, the source has not ended, and has spoken.
+        True when nothing is in the way: all that came was taken, and the source has not ended.
         """
         sink = self.sink
         if sink.blocked and not sink.flush():
@@ -73,21 +77,38 @@ class Flow:
         if self.ended and not self.held and not self.finished:
             sink.finish()
             self.finished = True
-        return not (self.ended or self.held or sink.blocked or self.on_first)
+        return not (self.ended or self.held or sink.blocked)
 
-    def pass_on(self, scratch: memoryview) -> bool:
-        """`pump` where nothing is held, blocked or ended: the usual case. False when that is no longer so."""
-        received = self.source.receive(scratch)
-        if not received:
-            self.ended = received == 0
-            return received is None
-        sink = self.sink
-        taken = sink.send(scratch[:received])
-        self.count += taken
-        if taken < received:
-            self.held = bytes(scratch[taken:received])
+    def pass_on(self) -> bool:
+        """`pump` where nothing is held, blocked or ended: what nearly all messages go through. False when that is no
+        longer so, or when the source has something to look at that no watch tells of.
+
+        Also where its source has never spoken: its first word is left for `pump`.
+        """
+        if self.on_first is not None:
             return False
-        return not sink.blocked
+        source, sink, buffer = self.source, self.sink, self.buffer
+        received = source.receive(buffer)
+        if received:
+            taken = sink.send(buffer[:received])
+            self.count += taken
+            if taken < received:
+                self.held = bytes(buffer[taken:received])
+                return False
+        elif received == 0:
+            self.ended = True
+            return False
+        # A leg that has received may have something to say of its own (a TLS alert, a key update). Whatever the kernel
+        # still has is told in the loop's next turn, after the others had theirs.
+        return not (sink.blocked or source.pending or source.blocked)
+
+    def calmly(self) -> Callable[[], bool]:
+        """`pass_on` until `CALM_BYTES` were moved."""
+        self._calm_until = self.count + CALM_BYTES
+        return self._pass_on_calmly
+
+    def _pass_on_calmly(self) -> bool:
+        return self.pass_on() and self.count < self._calm_until
 
     def salvage(self, scratch: memoryview) -> None:
         """After a failure: pass on what has come already, as far as the sink takes it at once. Raises nothing.
@@ -126,7 +147,7 @@ class Flow:
 class Relay:
     """Two flows between two legs."""
 
-    __slots__ = ("_buffer", "_calm_until", "_one", "_other", "back", "forth")
+    __slots__ = ("_buffer", "_one", "_other", "back", "forth")
 
     def __init__(self, one: Leg, other: Leg) -> None:
         """`forth` is from `one` to `other`. The legs stay the caller's to close."""
@@ -134,8 +155,7 @@ class Relay:
         self.back = Flow(other, one)
         self._one = one
         self._other = other
-        self._buffer = memoryview(b"")
-        self._calm_until = 0  # a sum of what both flows have moved
+        self._buffer = _NOTHING
 
     def ended(self, leg: Leg | None) -> bool:
         """Whether a leg has ended what it sends."""
@@ -153,6 +173,7 @@ class Relay:
         """
         forth, back, one, other = self.forth, self.back, self._one, self._other
         self._buffer = scratch.plain
+        forth.buffer = back.buffer = self._buffer
         may_leave = resume is not None and timeouts.idle > CALM_SECONDS
         while True:
             try:
@@ -160,24 +181,26 @@ class Relay:
                 if easy:
                     one.want(receive=True, send=False)
                     other.want(receive=True, send=False)
-                    came = wakeup.attend(CALM_SECONDS if may_leave else timeouts.idle, self._turn)
+                    one.watch.react, other.watch.react = forth.pass_on, back.pass_on
+                    came = wakeup.attend(CALM_SECONDS if may_leave else timeouts.idle)
             except GtunnelError:
                 self._salvage()
                 raise
             if easy and not came and resume is not None and may_leave:
-                self._calm_until = forth.count + back.count + CALM_BYTES
                 one.shrink()
                 other.shrink()
-                wakeup.leave(timeouts.idle - CALM_SECONDS, self._turn_alone, resume)
+                one.watch.react, other.watch.react = forth.calmly(), back.calmly()
+                wakeup.leave(timeouts.idle - CALM_SECONDS, resume)
                 return None
             if not easy:
                 if forth.done and back.done:
                     return True
-                if (forth.receives and one.watch.readable) or (back.receives and other.watch.readable):
+                from_one, from_other = forth.receives, back.receives
+                if (from_one and one.watch.readable) or (from_other and other.watch.readable):
                     wakeup.rest()
                     continue
-                one.want(receive=forth.receives, send=back.sends)
-                other.want(receive=back.receives, send=forth.sends)
+                one.want(receive=from_one, send=back.sends)
+                other.want(receive=from_other, send=forth.sends)
                 came = wakeup.wait(timeouts.idle if self._is_awaited() else timeouts.close)
             if not came:
                 if self._is_awaited():
@@ -201,25 +224,9 @@ class Relay:
     def _pump(self) -> bool:
         """Move what can be moved. True if nothing is in the way of either flow, and the watches tell what comes."""
         easy = self.forth.pump(self._buffer)
-        return self.back.pump(self._buffer) and easy and self._is_at_rest()
-
-    def _turn(self) -> bool:
-        """The same where nothing was in the way, as in nearly all turns: only what is readable needs looking at."""
-        if self._one.watch.readable and not self.forth.pass_on(self._buffer):
-            return False
-        if self._other.watch.readable and not self.back.pass_on(self._buffer):
-            return False
-        return self._is_at_rest()
-
-    def _turn_alone(self) -> bool:
-        """The same without a greenlet."""
-        return self._turn() and self.forth.count + self.back.count < self._calm_until
-
-    def _is_at_rest(self) -> bool:
+        easy = self.back.pump(self._buffer) and easy
         one, other = self._one, self._other
-        # A leg that has received may have something to say of its own (a TLS alert, a key update). Whatever the kernel
-        # still has is told in the loop's next turn, after the others had theirs.
-        return not (one.pending or other.pending or one.blocked or other.blocked)
+        return easy and not (one.pending or other.pending or one.blocked or other.blocked)
 
     def _is_awaited(self) -> bool:
         """Whether TIMEOUTidle counts: the connection is open both ways, or there is something left to send."""

@@ -154,7 +154,8 @@ class Sides:
         relay.back.held = self.unread(Side.TARGET)
         # Who answers is no listener of ours that is about to refuse a loop. From here on a client may come from the
         # port that we use towards the same server: with `transparent = both` from its own address.
-        relay.back.on_first = partial(self._forget, service)
+        if service.outgoing.loops is not None:
+            relay.back.on_first = partial(self._forget, service)
         if relay.back.held:
             self._forget(service)
         return relay

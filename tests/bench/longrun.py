@@ -1,11 +1,13 @@
 """The outcome of a long run: what is told, plotted and kept of it, and whether it is good."""
 
+import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import about, plots, results
+from tests.bench.__main__ import end_on_sigterm
 from tests.bench.page import page
 from tests.bench.sampling import Samples, complaints, described, series_of, trends
 
@@ -56,6 +58,30 @@ class Outcome:
         minutes = {name: [(when / 60, value) for when, value in series_of(self.samples, name)] for name in _PANELS}
         plots.curves(image, {title: {"gtunnel": minutes[title]} for title in _PANELS}, "minutes")
         print(f"See {page(directory)}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """How much of a long run is wanted: its option, by default `usual`, and its bounds."""
+
+    option: str
+    usual: float
+    least: float
+    most: float
+
+
+def carry_out(kind: str, about_it: str | None, amount: Amount, run: Callable[[float], Outcome]) -> None:
+    """A long run's command line: run it, print, publish. Ends with status 1 if something grew or failed."""
+    end_on_sigterm()
+    command = f"python -m tests.bench.{kind}"
+    parser = argparse.ArgumentParser(prog=command, description=about_it)
+    parser.add_argument(f"--{amount.option}", dest="amount", metavar="NUMBER", type=float, default=amount.usual)
+    results.add_option(parser)
+    arguments = parser.parse_args()
+    if not amount.least <= arguments.amount <= amount.most:
+        parser.error(f"--{amount.option}: from {amount.least:.15g} to {amount.most:.15g}")
+    outcome = run(arguments.amount)
+    sys.exit(outcome.report(kind, f"{command} --{amount.option} {arguments.amount:.15g}", arguments.page))
 
 
 _PANELS = ("PSS, MiB", "largest RSS of one process, MiB", "descriptors", "threads")

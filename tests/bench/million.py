@@ -6,7 +6,6 @@ Each connection is resumed, but for the first of every hundred, and has a byte t
 was wrong, if anything grew over the last two thirds of the time or a connection failed.
 """
 
-import argparse
 import ssl
 import sys
 import tempfile
@@ -15,10 +14,9 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from tests.bench import backends, results, turns
-from tests.bench.__main__ import end_on_sigterm
+from tests.bench import backends, turns
 from tests.bench.loads import Running
-from tests.bench.longrun import Outcome
+from tests.bench.longrun import Amount, Outcome, carry_out
 from tests.bench.proxies import Setup, gtunnel
 from tests.bench.sampling import sampling
 from tests.bench.traffic import traffic
@@ -76,15 +74,8 @@ def million(count: int) -> Outcome:
 
 def main() -> None:
     """Run, print, publish. Exit status 1 if something grew or failed."""
-    end_on_sigterm()
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.million", description=__doc__)
-    parser.add_argument("--count", type=int, default=_COUNT)
-    results.add_option(parser)
-    arguments = parser.parse_args()
-    if not 1000 <= arguments.count <= 100_000_000:
-        parser.error("--count: from 1,000 to 100,000,000")
-    outcome = million(arguments.count)
-    sys.exit(outcome.report("million", f"python -m tests.bench.million --count {arguments.count}", arguments.page))
+    amount = Amount(option="count", usual=_COUNT, least=1000, most=100_000_000)
+    carry_out("million", __doc__, amount, lambda count: million(int(count)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ client mode; with as many workers as processors. Exit status 1, and what was wro
 thirds of the time (`sampling.WATCHED` has the bounds) or a connection failed.
 """
 
-import argparse
 import os
 import signal
 import ssl
@@ -19,10 +18,9 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from tests.bench import backends, results, turns
-from tests.bench.__main__ import end_on_sigterm
+from tests.bench import backends, turns
 from tests.bench.loads import Running
-from tests.bench.longrun import Outcome
+from tests.bench.longrun import Amount, Outcome, carry_out
 from tests.bench.proxies import Setup, gtunnel
 from tests.bench.sampling import sampling
 from tests.bench.traffic import Turn, traffic
@@ -112,16 +110,8 @@ def soak(seconds: float) -> Outcome:
 
 def main() -> None:
     """Run, print, publish. Exit status 1 if something grew or failed."""
-    end_on_sigterm()
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=_MINUTES)
-    results.add_option(parser)
-    arguments = parser.parse_args()
-    if not 0.5 <= arguments.minutes <= 24 * 60:
-        parser.error("--minutes: from 0.5 to a day's")
-    outcome = soak(arguments.minutes * 60)
-    command = f"python -m tests.bench.soak --minutes {arguments.minutes:g}"
-    sys.exit(outcome.report("soak", command, arguments.page))
+    amount = Amount(option="minutes", usual=_MINUTES, least=0.5, most=24 * 60)
+    carry_out("soak", __doc__, amount, lambda minutes: soak(minutes * 60))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from OpenSSL._util import ffi, lib
 # ssl.h. What SSL_get_error says where nothing is wrong; the numbers are part of OpenSSL's interface.
 _WANT_READ: Final = lib.SSL_ERROR_WANT_READ
 _WANT_WRITE: Final = lib.SSL_ERROR_WANT_WRITE
+_ZERO_RETURN: Final = lib.SSL_ERROR_ZERO_RETURN
 
 _read, _write, _error = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
 _bio_read, _bio_write, _bio_size = lib.BIO_read, lib.BIO_write, lib.BIO_get_mem_data
@@ -25,11 +26,13 @@ _memory, _NULL = ffi.from_buffer, ffi.NULL
 class Records:
     """The bytes of one connection, which has to have no socket and to live as long as this."""
 
-    __slots__ = ("_connection", "_from_ssl", "_into_ssl", "_ssl", "has_output", "unread")
+    __slots__ = ("_connection", "_from_ssl", "_into_ssl", "_ssl", "failure", "has_output", "unread")
 
     def __init__(self, connection: SSL.Connection) -> None:
         self._connection = connection
         self._ssl = connection._ssl
+        # What a read met behind the bytes that it returned: the next one raises it.
+        self.failure: SSL.Error | None = None
         self._take_bios()
 
     def _take_bios(self) -> None:
@@ -44,15 +47,36 @@ class Records:
     def feed(self, ciphertext: memoryview | bytes) -> None:
         """Put received bytes in, at least one. A memory BIO takes all of them. Raises `SSL.Error`."""
         if _bio_write(self._into_ssl, _memory(ciphertext), len(ciphertext)) != len(ciphertext):
-            raise SSL.Error([("BIO routines", "BIO_write", "malloc failure")])
+            raise _out_of_memory()
 
-    def read(self, buffer: memoryview) -> int:
-        """Decrypt into `buffer` (SSL_read): bytes of one record at most; 0 where more has to be fed first.
+    def read(self, buffer: memoryview, ciphertext: memoryview | None = None, fed: int = 0) -> int:
+        """Decrypt into `buffer` (SSL_read) as many records as there are and as fit, with `ciphertext` after its first
+        `fed` bytes were fed: how many bytes; 0 where more has to be fed.
 
-        Raises `SSL.ZeroReturnError` at close_notify, and `SSL.Error`.
+        Raises `SSL.ZeroReturnError` at close_notify, and `SSL.Error`; what came before was returned then (`failure`).
         """
-        count: int = _read(self._ssl, _memory(buffer), len(buffer))
-        return count if count > 0 else self._nothing(count)
+        if ciphertext is not None and _bio_write(self._into_ssl, _memory(ciphertext), fed) != fed:
+            raise _out_of_memory()
+        if self.failure is not None:
+            self._fail()
+        ssl, memory, size, unread = self._ssl, _memory(buffer), len(buffer), self.unread
+        count: int = _read(ssl, memory, size)
+        if count <= 0:
+            return self._nothing(count)
+        while count < size and unread():
+            more = _read(ssl, memory + count, size - count)
+            if more <= 0:
+                self._note(more)
+                break
+            count += more
+        return count
+
+    def seal(self, plaintext: memoryview, buffer: memoryview) -> tuple[int, int]:
+        """`write` and `output` in one: what each returns."""
+        count: int = _write(self._ssl, _memory(plaintext), len(plaintext))
+        if count <= 0:
+            count = self._nothing(count)
+        return count, self.output(buffer)
 
     def write(self, plaintext: memoryview) -> int:
         """Encrypt (SSL_write): how much was taken, a record at most unless the context is to `write_whole`; 0 where
@@ -86,8 +110,31 @@ class Records:
         self._connection._into_ssl, self._connection._from_ssl = into, out
         self._take_bios()
 
+    def _note(self, result: int) -> None:
+        """What has ended a read that has something to return, for the next one."""
+        try:
+            self._nothing(result)
+        except SSL.Error as error:
+            # Its traceback leads back here: it would be there until the collector comes by.
+            self.failure = error.with_traceback(None)
+
+    def _fail(self) -> None:
+        failure, self.failure = self.failure, None
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure
+
     def _nothing(self, result: int) -> int:
-        if _error(self._ssl, result) in (_WANT_READ, _WANT_WRITE):
+        error = _error(self._ssl, result)
+        if error in (_WANT_READ, _WANT_WRITE):
             return 0
+        if error == _ZERO_RETURN:
+            raise SSL.ZeroReturnError
         self._connection._raise_ssl_error(self._ssl, result)
         raise AssertionError("pyOpenSSL has raised")
+
+
+def _out_of_memory() -> SSL.Error:
+    return SSL.Error([("BIO routines", "BIO_write", "malloc failure")])

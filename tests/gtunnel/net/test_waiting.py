@@ -186,7 +186,8 @@ def left(pair: Pair, wakeup: Wakeup, ended: Ended, seconds: float = 10, react: R
         except ValueError as error:
             ended.append(error)
 
-    wakeup.leave(seconds, react or (lambda: False), resume)
+    watch.react = react or (lambda: False)
+    wakeup.leave(seconds, resume)
     return watch
 
 

@@ -1,5 +1,6 @@
 """The relay over legs that are lists: every order of events, without sockets."""
 
+from collections.abc import Callable
 from time import monotonic
 
 import gevent
@@ -22,10 +23,15 @@ class ScriptedWatch:
     def __init__(self, script: list[bytes | Exception | None]) -> None:
         self._script = script
         self.armed = 0
+        self.react: Callable[[], bool] | None = None
 
     @property
     def readable(self) -> bool:
         return bool(self._script)
+
+    @readable.setter
+    def readable(self, _told: bool) -> None:
+        """The script knows better."""
 
     def want(self, events: int) -> None:
         self.armed = events
@@ -218,7 +224,7 @@ class Calm:
         """Something comes."""
         for item in items:
             leg.script.append(item)
-            assert self.wakeup.wake()
+            self.wakeup.tell_input(leg.watch)
 
     def take_up(self) -> None:
         self.relay.take_up(self.wakeup)
@@ -252,7 +258,7 @@ def test_an_end_is_for_a_greenlet_again(calm: Calm) -> None:
 def test_a_failure_passes_on_what_has_come_and_is_raised(calm: Calm) -> None:
     calm.other.script.append(b" in time")
     calm.one.script.append(SocketError(operation="x", reason="y"))
-    assert calm.wakeup.wake()
+    calm.wakeup.tell_input(calm.one.watch)
     with pytest.raises(SocketError):
         calm.take_up()
     assert bytes(calm.one.taken) == b"answer in time"

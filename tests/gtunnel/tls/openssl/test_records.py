@@ -62,7 +62,7 @@ def test_nothing_now_is_a_number(pair: Pair) -> None:
     assert pair.server.output(pair.buffer) == 0
 
 
-def test_more_than_a_record_comes_in_pieces(pair: Pair) -> None:
+def test_a_read_takes_as_many_records_as_fit(pair: Pair) -> None:
     data = bytes(range(256)) * 400
     rest = memoryview(data)
     while rest:
@@ -71,11 +71,45 @@ def test_more_than_a_record_comes_in_pieces(pair: Pair) -> None:
         assert taken <= 16384
         rest = rest[taken:]
     assert pair.carry() > OUTPUT_BYTES
-    buffer, received = memoryview(bytearray(1 << 16)), b""
-    while count := pair.server.read(buffer):
-        assert count <= 16384
-        received += buffer[:count]
-    assert received == data
+    buffer = memoryview(bytearray(1 << 16))
+    assert pair.server.read(buffer) == len(buffer)
+    received = bytes(buffer)
+    assert pair.server.read(buffer) == len(data) - len(buffer)
+    assert received + bytes(buffer[: len(data) - len(buffer)]) == data
+
+
+def test_to_feed_and_to_read_is_one_call(pair: Pair) -> None:
+    pair.client.write(memoryview(b"at once"))
+    count, into = pair.client.output(pair.buffer), memoryview(bytearray(20))
+    assert pair.server.read(into, pair.buffer, count) == 7
+    assert bytes(into[:7]) == b"at once"
+
+
+def test_to_write_and_to_take_the_output_is_one_call(pair: Pair) -> None:
+    taken, count = pair.client.seal(memoryview(b"at once"), pair.buffer)
+    assert taken == 7
+    assert pair.server.read(memoryview(bytearray(20)), pair.buffer, count) == 7
+
+
+def test_what_comes_before_a_failure_is_read_before_it_is_raised(pair: Pair) -> None:
+    for _ in range(2):
+        pair.client.write(memoryview(b"good"))
+    pair.carry()
+    pair.server.feed(b"\x17\x03\x03\x00\x20" + bytes(32))
+    assert pair.server.read(pair.buffer) == 8
+    assert pair.server.failure is not None
+    with pytest.raises(SSL.Error):
+        pair.server.read(pair.buffer)
+    assert pair.server.failure is None
+
+
+def test_what_comes_before_the_end_is_read_before_it_is_told(pair: Pair) -> None:
+    pair.client.write(memoryview(b"last"))
+    pair.client_side.shutdown()
+    pair.carry()
+    assert pair.server.read(pair.buffer) == 4
+    with pytest.raises(SSL.ZeroReturnError):
+        pair.server.read(pair.buffer)
 
 
 def test_a_record_longer_than_the_buffer_is_kept(pair: Pair) -> None:
