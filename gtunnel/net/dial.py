@@ -11,6 +11,7 @@ from gtunnel.events import Level, Log
 from gtunnel.net import sockopts
 from gtunnel.net.errors import NoTargetError, OriginError, SocketError
 from gtunnel.net.legs import PlainLeg
+from gtunnel.net.loops import LoopGuard
 from gtunnel.net.names import Target
 from gtunnel.net.outgoing import Outgoing
 from gtunnel.net.waiting import Wakeup
@@ -91,16 +92,18 @@ class _Attempt:
 
     def _connect(self) -> Dialled:
         """One try. Raises `OSError` as the kernel gave it, `SocketError` for what no other try would mend."""
-        address = self._address
+        settings, address = self._settings, self._address
         sock = socket.socket(socket.AF_UNIX if isinstance(address, UnixPath) else address.family, socket.SOCK_STREAM)
         leg: PlainLeg | None = None
         noted: SocketAddress | None = None
         try:
             sock.setblocking(False)
-            self._prepare(sock)
+            if settings.particular and not isinstance(address, UnixPath):
+                self._prepare(sock)
             result = sock.connect_ex(address.path if isinstance(address, UnixPath) else address.sockaddr)
-            # Noted before the other side can have accepted: a loop must find it.
-            noted = self._note(sock)
+            if settings.loops is not None:
+                # Before the other side can have accepted: a loop must find it.
+                noted = self._note(sock, settings.loops)
             leg = PlainLeg(sock, self._wakeup)
             # One to this machine is made, or refused, by the time that the kernel says that it has begun.
             if result == errno.EINPROGRESS:
@@ -120,19 +123,17 @@ class _Attempt:
 
     def _prepare(self, sock: socket.socket) -> None:
         settings = self._settings
-        if isinstance(self._address, UnixPath):
-            return
         if settings.mark:
             sockopts.set_mark(sock, settings.mark)
         if not self._strategy.prepare_outgoing(sock, self._client) and settings.local is not None:
             _bind_local(sock, settings.local)
 
-    def _note(self, sock: socket.socket) -> SocketAddress | None:
-        if self._settings.loops is None or isinstance(self._address, UnixPath):
+    def _note(self, sock: socket.socket, loops: LoopGuard) -> SocketAddress | None:
+        if isinstance(self._address, UnixPath):
             return None
         local = from_sockaddr(sock.getsockname())
         if local is not None:
-            self._settings.loops.note(local, self._address)
+            loops.note(local, self._address)
         return local
 
     def _forget(self, noted: SocketAddress | None) -> None:

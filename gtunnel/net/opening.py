@@ -28,30 +28,27 @@ def receive(leg: PlainLeg, wakeup: Wakeup, scratch: Scratch, seconds: float, beg
     """
     deadline = monotonic() + seconds
     reader = HelloReader()
-    if began and _is_enough(reader, memoryview(began)):
-        return reader
-    while True:
-        try:
-            count = leg.receive(scratch.cipher)
-        except SocketError as error:
-            if reader.received:
-                raise
-            raise SilentClientError(how=error) from error
-        if count is None:
-            leg.want(receive=True, send=False)
-            left = deadline - monotonic()
-            if left <= 0 or not wakeup.wait(left):
-                raise WaitTimeoutError(waiting="ssl_start", option="TIMEOUTbusy", consequence="sending reset")
-            continue
-        if not count and not reader.received:
-            raise SilentClientError(how="the connection was closed")
-        if not count or _is_enough(reader, scratch.cipher[:count]):
-            leg.want(receive=False, send=False)
-            return reader
-
-
-def _is_enough(reader: HelloReader, data: memoryview) -> bool:
     try:
-        return reader.feed(data)
+        enough = bool(began) and reader.feed(began)
+        while not enough:
+            try:
+                count = leg.receive(scratch.cipher)
+            except SocketError as error:
+                if reader.received:
+                    raise
+                raise SilentClientError(how=error) from error
+            if count is None:
+                leg.want(receive=True, send=False)
+                left = deadline - monotonic()
+                if left <= 0 or not wakeup.wait(left):
+                    raise WaitTimeoutError(waiting="ssl_start", option="TIMEOUTbusy", consequence="sending reset")
+            elif not count and not reader.received:
+                raise SilentClientError(how="the connection was closed")
+            else:
+                enough = not count or reader.feed(scratch.cipher[:count])
     except NotAHelloError:
-        return True
+        # OpenSSL says what is wrong with it.
+        pass
+    if leg.watch.armed:
+        leg.want(receive=False, send=False)
+    return reader

@@ -23,11 +23,14 @@ def apply(sock: socket.socket, options: tuple[SocketOption, ...], kind: str, log
     """
     for option in options:
         try:
-            _set(sock, option, kind, log)
+            sock.setsockopt(option.level, option.number, option.value)
         except OSError as error:
             # Whom it concerns is asked only here: Unix sockets take no other options than those of sockets.
             if _concerns(sock, option):
                 log.write(Level.ERR, f"Failed to set {option.name} on {kind} socket: {errno_text(error)}")
+        else:
+            if log.threshold >= Level.DEBUG:
+                log.write(Level.DEBUG, f"Option {option.name} set on {kind} socket")
 
 
 def demand(sock: socket.socket, options: tuple[SocketOption, ...], kind: str, log: Log) -> None:
@@ -37,23 +40,19 @@ def demand(sock: socket.socket, options: tuple[SocketOption, ...], kind: str, lo
     """
     for option in options:
         try:
-            _set(sock, option, kind, log)
+            sock.setsockopt(option.level, option.number, option.value)
         except OSError as error:
             if not _concerns(sock, option):
                 continue
             if error.errno != errno.ENOPROTOOPT:
                 raise SocketError.of(option.name, error) from error
             log.write(Level.ERR, f"Failed to set {option.name} on {kind} socket: {errno_text(error)}")
+        else:
+            log.write(Level.DEBUG, f"Option {option.name} set on {kind} socket")
 
 
 def _concerns(sock: socket.socket, option: SocketOption) -> bool:
     return sock.family != socket.AF_UNIX or option.level == socket.SOL_SOCKET
-
-
-def _set(sock: socket.socket, option: SocketOption, kind: str, log: Log) -> None:
-    sock.setsockopt(option.level, option.number, option.value)
-    if log.threshold >= Level.DEBUG:
-        log.write(Level.DEBUG, f"Option {option.name} set on {kind} socket")
 
 
 def set_transparent(sock: socket.socket) -> None:

@@ -14,7 +14,7 @@ import contextlib
 import errno
 import socket
 import struct
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from gtunnel.address import ClientAddress, OriginalDestination, SocketAddress, from_sockaddr
 from gtunnel.conf.settings import Transparency
@@ -43,6 +43,14 @@ class Accepted:
 class TransparencyStrategy(Protocol):
     """How a service treats addresses."""
 
+    @property
+    def finds_destination(self) -> bool:
+        """Whether there may be an original destination to ask for."""
+
+    @property
+    def keeps_source(self) -> bool:
+        """Whether outgoing sockets are to be prepared."""
+
     def prepare_listener(self, sock: socket.socket) -> None:
         """Set options on a socket before it is bound. Raises `OSError`, `PermissionError` for lack of rights."""
 
@@ -61,6 +69,9 @@ class TransparencyStrategy(Protocol):
 
 class Opaque:
     """`transparent = none`: connections come from us and go to the service's targets."""
+
+    finds_destination: ClassVar[bool] = False
+    keeps_source: ClassVar[bool] = False
 
     def prepare_listener(self, sock: socket.socket) -> None:
         """Nothing to do."""
@@ -81,6 +92,8 @@ class Opaque:
 @dataclass(frozen=True, slots=True)
 class KeepSource(Opaque):
     """`transparent = source`: the far side sees the client's address."""
+
+    keeps_source: ClassVar[bool] = True
 
     keep_port: bool = True
 
@@ -125,6 +138,8 @@ class KeepSource(Opaque):
 class KeepDestination(Opaque):
     """`transparent = destination`: connections go where the client meant them to go."""
 
+    finds_destination: ClassVar[bool] = True
+
     loops: LoopGuard
 
     def prepare_listener(self, sock: socket.socket) -> None:
@@ -165,6 +180,9 @@ class Redirected(KeepDestination):
 @dataclass(frozen=True, slots=True)
 class KeepBoth:
     """`transparent = both`."""
+
+    finds_destination: ClassVar[bool] = True
+    keeps_source: ClassVar[bool] = True
 
     onward: KeepDestination
     origin: KeepSource

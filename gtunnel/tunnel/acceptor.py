@@ -15,19 +15,22 @@ from typing import Any, Final
 
 from gevent import get_hub
 
-from gtunnel.address import SocketAddress, from_sockaddr
+from gtunnel.address import ClientAddress, SocketAddress, from_sockaddr
 from gtunnel.events import Level, Log
 from gtunnel.net.errors import errno_text
 from gtunnel.net.listen import ListeningSocket
 from gtunnel.net.transparency import Accepted
 from gtunnel.tunnel.attendants import Attendants
-from gtunnel.tunnel.connection import Connection, client_address
+from gtunnel.tunnel.connection import Connection
 from gtunnel.tunnel.loads import Share
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.workplace import Workplace
 
 # Others get their turn after so many; a burst that was waiting is still taken in few turns.
 BURST: Final = 16
+# Where connections come one by one, asking for a second one is in vain. So each turn takes one, until so many turns
+# have found one; after that, twice as many each time.
+LONE_TURNS: Final = 16
 # How long a worker that is ahead leaves new connections to others. If nobody has come for them (who has fewer may be
 # busy, or hang), it takes all that come for the next while.
 COURTESY_SECONDS: Final = 0.01
@@ -42,6 +45,23 @@ KILL_SECONDS: Final = 1.0
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
+class _Door:
+    """A listening socket, and what is the same for all who come in through it. Does not own the socket."""
+
+    __slots__ = ("address", "burst", "found", "kind", "listening", "service", "watcher")
+
+    def __init__(self, watcher: Any, listening: ListeningSocket, service: Service) -> None:
+        self.watcher = watcher
+        self.listening = listening
+        self.service = service
+        self.address = listening.address if isinstance(listening.address, SocketAddress) else None
+        # What an accepted socket is, too. Plain numbers: `socket.accept` would make two enums of them each time.
+        self.kind = (int(listening.sock.family), int(listening.sock.type), listening.sock.proto)
+        # How many connections a turn takes, and how many turns in a row have found so many.
+        self.burst = 1
+        self.found = 0
+
+
 class Acceptor:
     """Accepts for all services of one worker. Does not own the listening sockets."""
 
@@ -52,7 +72,9 @@ class Acceptor:
         self._log = log
         self._share = share
         self._loop = get_hub().loop
-        self._watchers: list[tuple[Any, ListeningSocket, Service]] = []
+        self._doors: list[_Door] = []
+        # How many connections there are, with a greenlet or without.
+        self._present = 0
         self._attendants = Attendants(self._ended)
         # Connections without a greenlet. Each connection is here, or one of those attends to it.
         self._left: set[Connection] = set()
@@ -64,21 +86,20 @@ class Acceptor:
 
     def add(self, listening: ListeningSocket, service: Service) -> None:
         """Accept for `service` on a socket from `start` on."""
-        self._watchers.append((self._loop.io(listening.sock.fileno(), 1), listening, service))
+        self._doors.append(_Door(self._loop.io(listening.sock.fileno(), 1), listening, service))
 
     def start(self) -> None:
         """Begin to accept."""
         self._open = True
-        self._note()
+        if self._share is not None:
+            self._share.note(self._present)
         self._resume()
 
     def sweep(self) -> None:
         """Accept who waits already: where nobody listens any more after us, they would be reset."""
-        for _, listening, service in self._watchers:
-            for _ in range(socket.SOMAXCONN // BURST):
-                before = self._present
-                self._accept(listening, service, BURST)
-                if self._present < before + BURST:
+        for door in self._doors:
+            for _ in range(socket.SOMAXCONN):
+                if not self._accept(door):
                     break
 
     def stop(self) -> None:
@@ -88,21 +109,19 @@ class Acceptor:
         self._end_pause()
         if self._share is not None:
             self._share.leave()
-        for watcher, _, _ in self._watchers:
-            watcher.close()
-        self._watchers.clear()
+        for door in self._doors:
+            door.watcher.close()
+        self._doors.clear()
 
     def drained(self) -> bool:
         """Whether all connections have ended."""
         return not self._present
 
-    @property
-    def _present(self) -> int:
-        return self._attendants.busy + len(self._left)
-
     def left(self, connection: Connection) -> None:
         """See `Host`."""
         self._left.add(connection)
+        # Its greenlet has done with it, which `_ended` takes for its end.
+        self._present += 1
 
     def resume(self, connection: Connection) -> None:
         """See `Host`."""
@@ -120,12 +139,12 @@ class Acceptor:
     def _resume(self) -> None:
         self._end_pause()
         if self._open and not self._full:
-            for watcher, listening, service in self._watchers:
-                watcher.start(self._ready, listening, service)
+            for door in self._doors:
+                door.watcher.start(self._ready, door)
 
     def _suspend(self) -> None:
-        for watcher, _, _ in self._watchers:
-            watcher.stop()
+        for door in self._doors:
+            door.watcher.stop()
 
     def _suspend_for(self, seconds: float, then: Callable[[], None]) -> None:
         self._suspend()
@@ -137,17 +156,18 @@ class Acceptor:
             self._pause.close()
             self._pause = None
 
-    def _ready(self, listening: ListeningSocket, service: Service) -> None:
+    def _ready(self, door: _Door) -> None:
         share = self._share
-        if share is None or monotonic() < self._grudge:
-            self._accept(listening, service, BURST)
-            return
-        for _ in range(BURST):
-            if share.is_ahead(self._present):
+        for _ in range(door.burst):
+            if share is not None and share.is_ahead(self._present) and monotonic() >= self._grudge:
                 self._give_way(share.least())
                 return
-            if not self._accept(listening, service, 1):
+            if not self._accept(door):
+                door.burst, door.found = 1, 0
                 return
+        door.found += 1
+        if door.found >= LONE_TURNS:
+            door.burst = min(2 * door.burst, BURST)
 
     def _give_way(self, least: int) -> None:
         """Let others have what waits, for a moment."""
@@ -158,41 +178,38 @@ class Acceptor:
             self._grudge = monotonic() + GRUDGE_SECONDS
         self._resume()
 
-    def _accept(self, listening: ListeningSocket, service: Service, most: int) -> bool:
-        """Accept up to `most` connections; False if there were not so many, or none may be accepted now."""
-        for _ in range(most):
-            if self._present >= self._room:
-                self._fill_up()
-                return False
-            try:
-                sock, sockaddr = listening.sock.accept()
-            except BlockingIOError:
-                return False
-            except OSError as error:
-                self._failed(service, error)
-                return False
-            self._serve(sock, sockaddr, listening, service)
-        return True
-
-    def _note(self) -> None:
+    def _accept(self, door: _Door) -> bool:
+        """Accept a connection; False if there was none, or none may be accepted now."""
+        if self._present >= self._room:
+            self._fill_up()
+            return False
+        try:
+            # What `socket.accept` does itself, but for the enums: see `_Door`.
+            descriptor, sockaddr = door.listening.sock._accept()  # type: ignore[attr-defined]
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._failed(door.service, error)
+            return False
+        sock = socket.socket(*door.kind, fileno=descriptor)
+        sock.setblocking(False)
+        address = from_sockaddr(sockaddr)
+        accepted = Accepted(sock, None if address is None else ClientAddress(address), door.address)
+        self._present += 1
+        self._workplace.accepted += 1
+        self._attendants.attend(partial(self._attend, door.service, accepted))
         if self._share is not None:
             self._share.note(self._present)
-
-    def _serve(self, sock: socket.socket, sockaddr: object, listening: ListeningSocket, service: Service) -> None:
-        sock.setblocking(False)
-        listener = listening.address if isinstance(listening.address, SocketAddress) else None
-        accepted = Accepted(sock, client_address(from_sockaddr(sockaddr)), listener)
-        self._workplace.accepted += 1
-        self._attendants.attend(partial(self._attend, service, accepted))
-        self._note()
+        return True
 
     def _attend(self, service: Service, accepted: Accepted) -> None:
         # Made in the connection's own greenlet: its watchers belong to it.
         Connection(service, accepted, self._workplace, self).serve()
 
     def _ended(self) -> None:
-        if self._open:
-            self._note()
+        self._present -= 1
+        if self._open and self._share is not None:
+            self._share.note(self._present)
         if self._full and self._present < self._room:
             self._full = False
             self._resume()

@@ -3,7 +3,7 @@
 from dataclasses import field
 
 from gtunnel.address import SocketAddress
-from gtunnel.conf.settings import AccessSettings, Transparency
+from gtunnel.conf.settings import Transparency
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Level, Log
 from gtunnel.net.conversation import Conversation
@@ -20,9 +20,6 @@ from gtunnel.tunnel.service import Service
 from gtunnel.values import dataclass
 from gtunnel.wire import ident
 from gtunnel.wire.steps import ReceiveLine, Send, Side
-
-# Those of a service that lets everybody in.
-_OPEN = AccessSettings()
 
 
 class RefusedError(GtunnelError):
@@ -54,11 +51,6 @@ class Admission:
     register: Register | None
     wrappers: Wrappers | None
     _counted: list[bytes] = field(default_factory=list)
-
-    @staticmethod
-    def concerns(service: Service) -> bool:
-        """Whether a service lets in only some."""
-        return service.settings.access != _OPEN
 
     def count(self, service: Service, visitor: Visitor, *, everywhere: int | None) -> None:
         """Count a connection where there are limits. `everywhere`: the limit of all services. Raises `RefusedError`."""

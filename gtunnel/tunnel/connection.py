@@ -6,7 +6,6 @@ Every failure ends here, in one place: one line that says what happened, then bo
 
 import traceback
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from time import monotonic
@@ -35,7 +34,7 @@ from gtunnel.tunnel.access import Admission, HandshakeTimeoutError, Surroundings
 from gtunnel.tunnel.endings import Ending
 from gtunnel.tunnel.programs import LOCAL_TARGET
 from gtunnel.tunnel.relay import Relay
-from gtunnel.tunnel.securing import Secured
+from gtunnel.tunnel.securing import Secured, Tools
 from gtunnel.tunnel.service import Service
 from gtunnel.tunnel.sides import Sides
 from gtunnel.tunnel.workplace import Workplace
@@ -57,8 +56,6 @@ from gtunnel.wire.steps import (
 )
 
 R = TypeVar("R")
-
-_UNLIMITED = nullcontext()
 
 
 class LateRedirectError(GtunnelError):
@@ -94,7 +91,7 @@ class Connection:
         self.log: Log = service.log.named(self.identifier)
         self._wakeup = Wakeup()
         self.sides = Sides(accepted, workplace, self._wakeup)
-        self._admission = Admission(workplace.register, workplace.wrappers)
+        self._admission: Admission | None = None
         self.relay: Relay | None = None
         self._secured: Secured | None = None
         self._opening: HelloReader | None = None
@@ -109,7 +106,7 @@ class Connection:
 
     def resume(self) -> None:
         """Go on with a connection that was left, as `serve` does."""
-        self._carry_on(self._relay_on)
+        self._carry_on(self._relay_again)
 
     def stop(self) -> None:
         """End a connection that was left, as a greenlet of its own ends that is killed. Raises `GreenletExit`."""
@@ -150,22 +147,28 @@ class Connection:
 
     def _serve(self) -> Ending | None:
         """The path of a connection."""
-        with self._limit():
-            self.log.write(Level.DEBUG, f"Service [{self.service.name}] started")
-            self.sides.begin(self.service, self.log)
-            if self.sides.accepted is not None:
-                self._find_origin(self.sides.accepted)
-                self._find_client(self.sides.accepted)
-                self._admit(self.sides.accepted)
-            self._negotiate(self.service)
-        return self._transfer()
-
-    def _limit(self) -> AbstractContextManager[object]:
-        """The time that all but the relay may take."""
         seconds = self.service.settings.timeouts.handshake
         if seconds is None:
-            return _UNLIMITED
-        return gevent.Timeout(seconds, HandshakeTimeoutError(seconds=seconds))
+            self._prepare()
+        else:
+            with gevent.Timeout(seconds, HandshakeTimeoutError(seconds=seconds)):
+                self._prepare()
+        return self._transfer()
+
+    def _prepare(self) -> None:
+        """All but the relay. What a service has no use for is not called: new connections are dear."""
+        service, sides = self.service, self.sides
+        if self.log.threshold >= Level.DEBUG:
+            self.log.write(Level.DEBUG, f"Service [{service.name}] started")
+        sides.begin(service, self.log)
+        if sides.accepted is not None:
+            if service.transparency.finds_destination:
+                self._find_origin(sides.accepted)
+            if service.fronted:
+                self._find_client(sides.accepted)
+            if service.selective or self._workplace.max_connections:
+                self._admit(sides.accepted)
+        self._negotiate(service)
 
     def _find_client(self, accepted: Accepted) -> None:
         """Who it is, where a load balancer says so. From here on, this is the client, for everybody."""
@@ -199,13 +202,12 @@ class Connection:
 
     def _admit(self, accepted: Accepted) -> None:
         """Let it in, or not: as the service that it is now."""
-        access, service = self._admission, self.service
-        if not (access.concerns(service) or self._workplace.max_connections):
-            return
+        service, workplace = self.service, self._workplace
+        access = self._admission = self._admission or Admission(workplace.register, workplace.wrappers)
         visitor = Visitor(client=self.client, listener=from_sockaddr(accepted.sock.getsockname()))
-        surroundings = Surroundings(self._workplace.scratch, self._wakeup, self.log)
+        surroundings = Surroundings(workplace.scratch, self._wakeup, self.log)
         try:
-            access.count(service, visitor, everywhere=self._workplace.max_connections)
+            access.count(service, visitor, everywhere=workplace.max_connections)
             access.check(service, visitor, surroundings)
         except GtunnelError:
             # Who is refused was not accepted.
@@ -257,7 +259,7 @@ class Connection:
         if isinstance(step, StartTls):
             self._start_tls()
         elif isinstance(step, Connect):
-            engine = None if self._secured is None else self._secured.leg.engine
+            engine = None if self._secured is None else self._secured.engine
             sides.connect(self.service, step, engine, self.log)
         elif isinstance(step, Resolve):
             found = resolver.lookup(step.target)
@@ -291,42 +293,33 @@ class Connection:
 
     def _accept_tls(self, plain: PlainLeg) -> None:
         """TLS towards the client. Its server name may make it another service's."""
-        deadline = monotonic() + self.service.settings.timeouts.busy
+        seconds = self.service.settings.timeouts.busy
+        deadline = monotonic() + seconds
         began = self.sides.unread(Side.CLIENT)
-        reader = opening.receive(plain, self._wakeup, self._workplace.scratch, deadline - monotonic(), began)
+        reader = opening.receive(plain, self._wakeup, self._workplace.scratch, seconds, began)
         self._greet()
         # Of a handshake that fails, this is all that tells which name the client wanted.
         self._opening = None if self._workplace.account is None else reader
         if self.service.virtual:
             self._switch(reader.hello())
-        self._secured = securing.accept(self.service, plain, reader, self._tools, deadline - monotonic())
+        tools = Tools(self._workplace, self._wakeup, self.log)
+        self._secured = securing.accept(self.service, plain, reader, tools, deadline - monotonic())
         self._opening = None
         self.sides.near = self._secured.leg
         if self._secured.unconvincing and self.sides.far is not None:
             raise LateRedirectError
         self.sides.scene.redirected = self._secured.unconvincing
-        settings = self.service.settings
-        if settings.protocol.tells_tls:
-            self.sides.scene.tls = self._secured.leg.engine.facts(demanding=settings.verification.convincing)
+        if self.service.tells_tls:
+            demanding = self.service.settings.verification.convincing
+            self.sides.scene.tls = self._secured.engine.facts(demanding=demanding)
 
     def _connect_tls(self, plain: PlainLeg, target: Target) -> None:
         """TLS towards the target."""
         if began := self.sides.unread(Side.TARGET):
             raise PlaintextError(count=len(began), words=quoted(began))
         target = Target(target.address, self.service.settings.protocol.tls_peer or target.host)
-        self._secured = securing.connect(self.service, plain, target, self._tools)
+        self._secured = securing.connect(self.service, plain, target, Tools(self._workplace, self._wakeup, self.log))
         self.sides.far = self._secured.leg
-
-    @property
-    def _tools(self) -> securing.Tools:
-        workplace = self._workplace
-        return securing.Tools(
-            scratch=workplace.scratch,
-            wakeup=self._wakeup,
-            responders=workplace.responders,
-            session_servers=workplace.session_servers,
-            log=self.log,
-        )
 
     def _switch(self, hello: ClientHello | None) -> None:
         """Go on as the service that serves the name that the client asks for."""
@@ -346,7 +339,8 @@ class Connection:
         if self.sides.accepted is not None:
             if self.sides.scene.destination is None:
                 self._find_origin(self.sides.accepted)
-            self._admit(self.sides.accepted)
+            if service.selective or self._workplace.max_connections:
+                self._admit(self.sides.accepted)
 
     def _transfer(self) -> Ending | None:
         sides = self.sides
@@ -363,14 +357,18 @@ class Connection:
     def _exit() -> Ending:
         raise GreenletExit
 
-    def _relay_on(self) -> Ending | None:
-        """From the relay's beginning, or from where it was left. None: it is left."""
+    def _relay_again(self) -> Ending | None:
+        return self._relay_on(again=True)
+
+    def _relay_on(self, *, again: bool = False) -> Ending | None:
+        """From the relay's beginning, or `again` from where it was left. None: it is left."""
         relay, host = self.relay, self._host
         if relay is None:
             raise RuntimeError("a connection was left before its relay")
         resume = None if host is None else partial(host.resume, self)
         try:
-            relay.take_up(self._wakeup)
+            if again:
+                relay.take_up(self._wakeup)
             ended = relay.run(self._workplace.scratch, self._wakeup, self.service.settings.timeouts, resume)
         except TlsStreamError as error:
             explanation = explain_alert(str(error), self.service.settings)
@@ -394,13 +392,13 @@ class Connection:
     @property
     def engine(self) -> TlsEngine | None:
         """The TLS of the leg that has it; None before its handshake is done."""
-        return None if self._secured is None else self._secured.leg.engine
+        return None if self._secured is None else self._secured.engine
 
     @property
     def server_name(self) -> str | None:
         """The name that was asked for in TLS, also if its handshake has failed."""
         if self._secured is not None:
-            return self._secured.leg.engine.server_name
+            return self._secured.engine.server_name
         hello = None if self._opening is None else self._opening.hello()
         return None if hello is None else hello.server_name
 
@@ -421,11 +419,14 @@ class Connection:
         return (forth, back) if self.service.settings.client else (back, forth)
 
     def _close(self, *, reset: bool) -> None:
-        if self._secured is not None:
-            self._secured.leave(self.log)
+        secured = self._secured
+        if secured is not None and secured.remembered is not None:
+            # The session that the server gave last is kept.
+            secured.remembered.leave(secured.engine, self.log)
         self.sides.close(self.service, self.relay, reset=reset)
         self._wakeup.close()
-        self._admission.leave()
+        if self._admission is not None:
+            self._admission.leave()
 
     def _account(self, ending: Ending, *, failed: bool) -> None:
         if self.log.threshold >= Level.NOTICE:

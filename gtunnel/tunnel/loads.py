@@ -7,7 +7,6 @@ without a lock: a number that is a moment old does no harm.
 """
 
 import mmap
-import struct
 from typing import Final
 
 from gtunnel.values import dataclass
@@ -17,8 +16,10 @@ PLACES: Final = 256
 # How much more than the least busy worker, as a part of what that one has, still counts as level.
 SLACK_PART: Final = 16
 
-_NUMBER: Final = struct.Struct("=q")
-_VACANT: Final = -1
+# Each number is a signed one of 64 bits. Who does not accept has more connections than anybody: the least busy one is
+# then the least number, which takes no loop of ours.
+_NUMBER_BYTES: Final = 8
+_VACANT: Final = (1 << 63) - 1
 
 
 class Loads:
@@ -26,7 +27,7 @@ class Loads:
 
     def __init__(self) -> None:
         # First how many places were ever in use: nobody looks at those behind.
-        self._memory = mmap.mmap(-1, (1 + PLACES) * _NUMBER.size)
+        self._numbers = memoryview(mmap.mmap(-1, (1 + PLACES) * _NUMBER_BYTES)).cast("q")
         self._taken: set[int] = set()
 
     def take(self) -> "Share | None":
@@ -35,9 +36,9 @@ class Loads:
         if place is None:
             return None
         self._taken.add(place)
-        self._write(place, _VACANT)
-        self._write(0, max(place, self._used()))
-        return Share(self, place)
+        self._numbers[place] = _VACANT
+        self._numbers[0] = max(place, self._numbers[0])
+        return Share(self._numbers, place)
 
     def give_back(self, share: "Share | None") -> None:
         """A worker is gone, and its connections are with it."""
@@ -45,39 +46,28 @@ class Loads:
             share.leave()
             self._taken.discard(share.place)
 
-    def least(self) -> int:
-        """What the least busy of the workers that accept has; -1 if none does."""
-        numbers = _NUMBER.iter_unpack(self._memory[_NUMBER.size : (1 + self._used()) * _NUMBER.size])
-        return min((number for (number,) in numbers if number != _VACANT), default=_VACANT)
-
-    def _used(self) -> int:
-        (used,) = _NUMBER.unpack_from(self._memory)
-        return int(used)
-
-    def _write(self, place: int, number: int) -> None:
-        _NUMBER.pack_into(self._memory, place * _NUMBER.size, number)
-
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One worker's place among the others."""
+    """One worker's place among the others. It sees all numbers, and writes its own."""
 
-    _loads: Loads
+    _numbers: memoryview
     place: int
 
     def note(self, connections: int) -> None:
         """It accepts, and has so many connections."""
-        self._loads._write(self.place, connections)
+        self._numbers[self.place] = connections
 
     def leave(self) -> None:
         """It accepts no more: nobody leaves anything to it."""
-        self._loads._write(self.place, _VACANT)
+        self._numbers[self.place] = _VACANT
 
     def is_ahead(self, connections: int) -> bool:
         """Whether with so many it has more than the least busy one, who should go first."""
-        least = self._loads.least()
-        return least != _VACANT and connections > least + least // SLACK_PART
+        numbers = self._numbers
+        least = min(numbers[1 : 1 + numbers[0]])
+        return connections > least + least // SLACK_PART
 
     def least(self) -> int:
-        """What the least busy worker has; it may be this one."""
-        return self._loads.least()
+        """What the least busy of the workers that accept has; it may be this one."""
+        return min(self._numbers[1 : 1 + self._numbers[0]])

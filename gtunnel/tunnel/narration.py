@@ -6,9 +6,7 @@ from gtunnel.tunnel.service import Service
 
 
 def before_handshake(service: Service, host: str | None, log: Log) -> None:
-    """Say what will be sent and demanded."""
-    if log.threshold < Level.INFO:
-        return
+    """Say what will be sent and demanded. Only where it is heard (INFO): it takes asking."""
     name = service.tls.server_name(host)
     if name is not None:
         log.write(Level.INFO, f"SNI: sending servername: {name}")
@@ -17,9 +15,7 @@ def before_handshake(service: Service, host: str | None, log: Log) -> None:
 
 
 def after_handshake(engine: TlsEngine, log: Log, *, client: bool) -> None:
-    """Say what was agreed on."""
-    if log.threshold < Level.INFO:
-        return
+    """Say what was agreed on. Only where it is heard (INFO): it takes asking."""
     agreed = engine.negotiated()
     done = "connected" if client else "accepted"
     how = "previous session reused" if agreed.reused else "new session negotiated"

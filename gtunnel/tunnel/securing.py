@@ -4,65 +4,60 @@ Nothing of a peer is relayed, and no last flight with a session ticket sent, bef
 in the handshake itself, OCSP responders right after it (`TlsLeg.handshake` waits with the flight).
 """
 
-from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import field
+from functools import partial
 
 from gtunnel.events import Level, Log
-from gtunnel.net.legs import PlainLeg, Scratch, TlsLeg
+from gtunnel.net.legs import PlainLeg, TlsLeg
 from gtunnel.net.names import Target
-from gtunnel.net.responders import Manner, Responders
+from gtunnel.net.responders import Manner
 from gtunnel.net.waiting import Wakeup
 from gtunnel.tls.diagnosis import SOCKS, Scene, explain
+from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import HandshakeError
 from gtunnel.tls.hello import RECORD_HEADER, HelloReader
 from gtunnel.tunnel import narration
 from gtunnel.tunnel.resumption import Remembered
 from gtunnel.tunnel.revocation import RevokedError, inquire
 from gtunnel.tunnel.service import Service
-from gtunnel.tunnel.sessionservers import SessionServers
+from gtunnel.tunnel.workplace import Workplace
 from gtunnel.values import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Tools:
     """What a handshake works with: the worker's, and the connection's wakeup and log."""
 
-    scratch: Scratch
+    workplace: Workplace
     wakeup: Wakeup
-    responders: Responders
-    session_servers: SessionServers
     log: Log
 
 
 @dataclass(slots=True, kw_only=True)
 class Secured:
-    """A leg with TLS on it. `unconvincing`: its peer is to be redirected. `remembered`: what a client knows of its
-    server's session."""
+    """A leg with TLS on it, and its engine. `unconvincing`: its peer is to be redirected. `remembered`: what a client
+    knows of its server's session."""
 
     leg: TlsLeg
+    engine: TlsEngine
     unconvincing: bool = False
     remembered: Remembered | None = field(default=None, repr=False)
-
-    def leave(self, log: Log) -> None:
-        """At the connection's end: keep the session that the server gave last."""
-        if self.remembered is not None:
-            self.remembered.leave(self.leg.engine, log)
 
 
 def connect(service: Service, plain: PlainLeg, target: Target, tools: Tools) -> Secured:
     """TLS towards a target, within TIMEOUTbusy. Takes the leg over. Raises `GtunnelError`."""
     log = tools.log
-    narration.before_handshake(service, target.host, log)
+    if log.threshold >= Level.INFO:
+        narration.before_handshake(service, target.host, log)
     remembered = None
     if service.client_sessions is not None:
         server = f"{target.address} {service.tls.server_name(target.host)}"
         remembered = service.client_sessions.recall(server, log)
     session, group = (None, None) if remembered is None else (remembered.session, remembered.group)
     engine = service.tls.engine(target.host, session, group)
-    leg = TlsLeg(plain, engine, tools.scratch, tools.wakeup)
-    secured = Secured(leg=leg, remembered=remembered)
-    _Handshake(service, secured, None, tools).take(service.settings.timeouts.busy)
+    leg = TlsLeg(plain, engine, tools.workplace.scratch, tools.wakeup)
+    secured = Secured(leg=leg, engine=engine, remembered=remembered)
+    _shake(service, secured, None, tools, service.settings.timeouts.busy)
     if service.settings.tls.psk_secrets is not None and not engine.by_shared_key:
         _warn_of_no_key(service, log)
     if remembered is not None:
@@ -73,98 +68,76 @@ def connect(service: Service, plain: PlainLeg, target: Target, tools: Tools) -> 
 
 def accept(service: Service, plain: PlainLeg, reader: HelloReader, tools: Tools, seconds: float) -> Secured:
     """TLS towards a client, whose first bytes are in `reader`. Takes the leg over. Raises `GtunnelError`."""
-    narration.before_handshake(service, None, tools.log)
-    resumption = tools.session_servers.of(service)
-    hello = None if resumption is None else reader.hello()
-    with nullcontext() if resumption is None else resumption.offered(hello, tools.log):
-        engine = service.tls.engine()
-        engine.feed(_decidable(reader.received))
-        secured = Secured(leg=TlsLeg(plain, engine, tools.scratch, tools.wakeup))
-        _Handshake(service, secured, reader, tools).take(seconds)
-    if resumption is not None:
-        resumption.keep(engine, hello, tools.log)
+    log, workplace = tools.log, tools.workplace
+    if log.threshold >= Level.INFO:
+        narration.before_handshake(service, None, log)
+    engine = service.tls.engine()
+    received = reader.received
+    if received.startswith(SOCKS):
+        # Such a client waits after three bytes for an answer, and OpenSSL for five bytes.
+        received = received.ljust(RECORD_HEADER, b"\0")
+    engine.feed(received)
+    secured = Secured(leg=TlsLeg(plain, engine, workplace.scratch, tools.wakeup), engine=engine)
+    resumption = workplace.session_servers.of(service)
+    if resumption is None:
+        _shake(service, secured, reader, tools, seconds)
+    else:
+        hello = reader.hello()
+        with resumption.offered(hello, log):
+            _shake(service, secured, reader, tools, seconds)
+        resumption.keep(engine, hello, log)
     if secured.unconvincing:
-        tools.log.write(Level.NOTICE, "Redirecting connection")
+        log.write(Level.NOTICE, "Redirecting connection")
     return secured
 
 
-class _Handshake:
-    """One handshake: taken, told, judged."""
-
-    def __init__(self, service: Service, secured: Secured, reader: HelloReader | None, tools: Tools) -> None:
-        self._service = service
-        self._secured = secured
-        self._engine = secured.leg.engine
-        self._reader = reader
-        self._tools = tools
-        self._tolerant = service.redirected is not None
-
-    def take(self, seconds: float) -> None:
-        """Take it, within so many seconds. Raises `GtunnelError`."""
-        try:
-            self._secured.leg.handshake(seconds, self._inquiry())
-        except HandshakeError as error:
-            raise self._explained(error) from error
-        finally:
-            self._tell_verdicts()
-        narration.after_handshake(self._engine, self._tools.log, client=self._service.settings.client)
-        if self._tolerant and not self._convinces():
-            self._secured.unconvincing = True
-
-    def _explained(self, error: HandshakeError) -> HandshakeError:
-        scene = Scene(
-            settings=self._service.settings,
-            first=self._engine.first,
-            hello=None if self._reader is None else self._reader.hello(),
-            rejected=self._engine.rejected,
-        )
-        return error.explained(explain(str(error), scene))
-
-    def _tell_verdicts(self) -> None:
-        for level, line in self._engine.take_verdicts():
-            self._tools.log.write(level, line)
-
-    def _convinces(self) -> bool:
-        return self._engine.convinces(require=self._service.settings.verification.require)
-
-    def _inquiry(self) -> Callable[[], None] | None:
-        """What has to convince us after the handshake; None where nobody is asked."""
-        service, tools = self._service, self._tools
-        inquirer, settings = service.inquirer, service.settings
-        # A client's sessions end in time anyway, and the server may have a new certificate by now.
-        ages = settings.verification.convincing and not settings.client
-        if inquirer is None and not ages:
-            return None
-
-        def convince() -> None:
-            self._tell_verdicts()
-            if ages and self._engine.outlived:
-                # OpenSSL does not look at the certificate of a resumed session.
-                tools.log.write(Level.WARNING, "CERT: certificate has expired (in a resumed session)")
-                self._refuse()
-                return
-            if inquirer is None:
-                return
-            if self._tolerant and not self._convinces():
-                # Nobody vouches for its certificates: where they want us to ask is nobody's business.
-                return
-            manner = Manner(service.settings.ocsp.seconds, service.outgoing.mark)
-            verdict = inquire(inquirer, self._engine.evidence(), tools.responders, manner, tools.log)
-            if not verdict.accepted:
-                self._refuse()
-
-        return convince
-
-    def _refuse(self) -> None:
-        """Turn the peer away, or have it redirected. Raises `RevokedError`."""
-        if not self._tolerant:
-            raise RevokedError(function=self._engine.function)
-        self._secured.unconvincing = True
+def _shake(service: Service, secured: Secured, reader: HelloReader | None, tools: Tools, seconds: float) -> None:
+    """Take a handshake within so many seconds, tell what came of it, and judge it. Raises `GtunnelError`."""
+    engine, log = secured.engine, tools.log
+    try:
+        secured.leg.handshake(seconds, partial(_convince, service, secured, tools) if service.inquires else None)
+    except HandshakeError as error:
+        hello = None if reader is None else reader.hello()
+        scene = Scene(settings=service.settings, first=engine.first, hello=hello, rejected=engine.rejected)
+        raise error.explained(explain(str(error), scene)) from error
+    finally:
+        for level, line in engine.take_verdicts():
+            log.write(level, line)
+    if log.threshold >= Level.INFO:
+        narration.after_handshake(engine, log, client=service.settings.client)
+    if service.redirected is not None and not _convinces(service, engine):
+        secured.unconvincing = True
 
 
-def _decidable(received: bytes) -> bytes:
-    """What OpenSSL is to judge. A SOCKS client waits after three bytes for an answer, and OpenSSL for five bytes."""
-    return received.ljust(RECORD_HEADER, b"\0") if received.startswith(SOCKS) else received
+def _convince(service: Service, secured: Secured, tools: Tools) -> None:
+    """Ask what is to be asked about a peer when its handshake is done. Raises `RevokedError`."""
+    engine, log, settings = secured.engine, tools.log, service.settings
+    for level, line in engine.take_verdicts():
+        log.write(level, line)
+    if settings.verification.convincing and not settings.client and engine.outlived:
+        # OpenSSL does not look at the certificate of a resumed session.
+        log.write(Level.WARNING, "CERT: certificate has expired (in a resumed session)")
+        _refuse(service, secured)
+        return
+    if service.inquirer is None:
+        return
+    if service.redirected is not None and not _convinces(service, engine):
+        # Nobody vouches for its certificates: where they want us to ask is nobody's business.
+        return
+    manner = Manner(settings.ocsp.seconds, service.outgoing.mark)
+    if not inquire(service.inquirer, engine.evidence(), tools.workplace.responders, manner, log).accepted:
+        _refuse(service, secured)
+
+
+def _convinces(service: Service, engine: TlsEngine) -> bool:
+    return engine.convinces(require=service.settings.verification.require)
+
+
+def _refuse(service: Service, secured: Secured) -> None:
+    """Turn the peer away, or have it redirected. Raises `RevokedError`."""
+    if service.redirected is None:
+        raise RevokedError(function=secured.engine.function)
+    secured.unconvincing = True
 
 
 def _warn_of_no_key(service: Service, log: Log) -> None:

@@ -2,12 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from dataclasses import field
 
 from gtunnel.conf.errors import Problem
-from gtunnel.conf.settings import (
-    ServiceSettings,
-    VirtualName,
-)
+from gtunnel.conf.settings import AccessSettings, ServiceSettings, VirtualName
 from gtunnel.errors import GtunnelError
 from gtunnel.events import Log
 from gtunnel.net import listen
@@ -23,6 +21,9 @@ from gtunnel.tunnel.targets import Targets
 from gtunnel.values import dataclass
 from gtunnel.wire.socksusers import Users
 from gtunnel.wire.steps import Negotiation, Scene
+
+# The settings of a service that lets everybody in.
+_OPEN = AccessSettings()
 
 
 class ServiceError(GtunnelError):
@@ -54,7 +55,12 @@ class ServiceSettingsError(ServiceError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One `[service]`, ready to serve. `launch` is how its programs are started; `turn` is held by the one worker that
-    starts the program which is the service's client."""
+    starts the program which is the service's client.
+
+    Of what its settings say, each connection asks some; that is known beforehand. `selective`: only some are let in;
+    `fronted`: some come through a load balancer that says for whom; `inquires`: a peer has to convince us of more than
+    its handshake does; `tells_tls`: its target is told what TLS has found out.
+    """
 
     settings: ServiceSettings
     tls: TlsContext
@@ -72,6 +78,19 @@ class Service:
     owner: tuple[int, int] = listen.NOBODY
     users: Users | None = None
     virtual: tuple[tuple[VirtualName, "Service"], ...] = ()
+    selective: bool = field(init=False, default=False)
+    fronted: bool = field(init=False, default=False)
+    inquires: bool = field(init=False, default=False)
+    tells_tls: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        # A client's sessions end in time anyway, and the server may have a new certificate by now.
+        ages = settings.verification.convincing and not settings.client
+        object.__setattr__(self, "selective", settings.access != _OPEN)
+        object.__setattr__(self, "fronted", bool(settings.protocol.proxy.senders))
+        object.__setattr__(self, "inquires", ages or self.inquirer is not None)
+        object.__setattr__(self, "tells_tls", settings.protocol.tells_tls)
 
     def for_name(self, server_name: str | None) -> "Service | None":
         """The service that serves a name of this one's clients; None if it does so itself."""

@@ -52,7 +52,13 @@ class SharedCounter:
     """
 
     def __init__(self) -> None:
-        self._fd = os.memfd_create("gtunnel-counter", os.MFD_CLOEXEC)
+        made = os.memfd_create("gtunnel-counter", os.MFD_CLOEXEC)
+        try:
+            # Only a file that was opened has that lock (FMODE_ATOMIC_POS, fs/open.c), not what memfd_create gives:
+            # Linux 6.18 was seen to give two processes the same number there.
+            self._fd = os.open(f"/proc/self/fd/{made}", os.O_RDWR | os.O_CLOEXEC)
+        finally:
+            os.close(made)
 
     def next(self) -> int:
         """The next number; every process gets another one."""

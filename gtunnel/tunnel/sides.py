@@ -150,14 +150,15 @@ class Sides:
         if self.near is None or self.far is None:
             raise RuntimeError("a protocol ended without a target")
         relay = Relay(self.near, self.far)
-        relay.forth.held = self.unread(Side.CLIENT)
-        relay.back.held = self.unread(Side.TARGET)
-        # Who answers is no listener of ours that is about to refuse a loop. From here on a client may come from the
-        # port that we use towards the same server: with `transparent = both` from its own address.
+        if self._talks:
+            relay.forth.held = self.unread(Side.CLIENT)
+            relay.back.held = self.unread(Side.TARGET)
         if service.outgoing.loops is not None:
+            # Who answers is no listener of ours that is about to refuse a loop. From here on a client may come from the
+            # port that we use towards the same server: with `transparent = both` from its own address.
             relay.back.on_first = partial(self._forget, service)
-        if relay.back.held:
-            self._forget(service)
+            if relay.back.held:
+                self._forget(service)
         return relay
 
     def close(self, service: Service, relay: Relay | None, *, reset: bool) -> None:
@@ -174,7 +175,8 @@ class Sides:
         for waiting in (self._rendezvous, self.datagrams):
             if waiting is not None:
                 waiting.close()
-        self._forget(service)
+        if service.outgoing.loops is not None:
+            self._forget(service)
 
     def _forget(self, service: Service) -> None:
         dialled, loops = self.dialled, service.outgoing.loops

@@ -1,6 +1,6 @@
 """Which addresses a connection tries, and in which order (manual, options connect, delay and failover)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from gtunnel.address import Endpoint, HostPort
 from gtunnel.conf.settings import ConnectSettings, Failover
@@ -24,20 +24,18 @@ class Targets:
         self._round_robin = settings.failover is Failover.RR
         self._resolved = None if settings.delay else _resolve_all(settings.targets, log)
 
-    def candidates(self, lookup: Lookup, log: Log) -> Iterator[Target]:
-        """The targets of one connection, in the order to try. `lookup` is asked for delayed names only."""
+    def candidates(self, lookup: Lookup, log: Log) -> Iterable[Target]:
+        """The targets of one connection, in the order to try. `lookup` is asked for delayed names only, and for each
+        when it is its turn."""
         if self._resolved is None:
-            yield from _looked_up(self._endpoints, lookup, log)
-            return
+            return _looked_up(self._endpoints, lookup, log)
         count = len(self._resolved)
         if count < 2:
-            yield from self._resolved
-            return
+            return self._resolved
         first = self._turn() % count if self._round_robin else 0
         kind = "round-robin" if self._round_robin else "priority"
         log.write(Level.INFO, f"failover: {kind}, starting at entry #{first}")
-        yield from self._resolved[first:]
-        yield from self._resolved[:first]
+        return self._resolved[first:] + self._resolved[:first]
 
     @property
     def hosts(self) -> tuple[str, ...]:

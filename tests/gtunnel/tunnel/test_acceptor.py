@@ -24,7 +24,7 @@ from gtunnel.events import Level, SilentLog
 from gtunnel.net.listen import ListeningSocket, listen
 from gtunnel.net.loops import LoopGuard
 from gtunnel.tunnel import connection
-from gtunnel.tunnel.acceptor import BURST, Acceptor
+from gtunnel.tunnel.acceptor import BURST, LONE_TURNS, Acceptor
 from gtunnel.tunnel.building import compile_service
 from gtunnel.tunnel.loads import Loads, Share
 from gtunnel.tunnel.service import Service
@@ -118,9 +118,12 @@ def test_a_system_without_descriptors_delays_and_does_not_spin(
         raise OSError(errno.ENFILE, "Too many open files in system")
 
     name = listening.sock.getsockname()
-    fake = SimpleNamespace(accept=refusing, fileno=listening.sock.fileno, getsockname=lambda: name)
+    real = listening.sock
+    kind = {"family": real.family, "type": real.type, "proto": real.proto}
+    fake = SimpleNamespace(_accept=refusing, fileno=real.fileno, getsockname=lambda: name, **kind)
+    other = SimpleNamespace(sock=fake, address=listening.address)
     log = ListLog()
-    with connect(listening), accepting(served, SimpleNamespace(sock=fake), 10, log):  # type: ignore[arg-type]
+    with connect(listening), accepting(served, other, 10, log):  # type: ignore[arg-type]
         gevent.sleep(0.12)
     assert 1 <= len(tries) <= 4
     assert log.texts[0] == "accept: Service [test]: Too many open files in system (23): accepting is delayed"
@@ -155,6 +158,63 @@ def test_what_the_other_one_does_not_come_for_is_taken_after_a_moment(
         until(lambda: len(workplace.connections) == len(clients))
     for client in clients:
         client.close()
+
+
+def test_turns_take_one_connection_until_more_are_waiting_and_then_take_bursts(
+    served: Service, listening: ListeningSocket
+) -> None:
+    taken: list[int] = []
+    workplace = Workplace(SharedCounter())
+    acceptor = Acceptor(workplace, 1000, ListLog())
+    acceptor.add(listening, served)
+    (door,) = acceptor._doors
+
+    def turn() -> int:
+        before = workplace.accepted
+        acceptor._ready(door)
+        return workplace.accepted - before
+
+    clients = [connect(listening) for _ in range(LONE_TURNS + 2 + 4 + 8 + BURST + BURST + 3)]
+    while found := turn():
+        taken.append(found)
+    assert taken == [1] * LONE_TURNS + [2, 4, 8, BURST, BURST, 3]
+    # None is waiting now, so the next ones come one by one.
+    clients += [connect(listening) for _ in range(2)]
+    assert (turn(), turn(), turn()) == (1, 1, 0)
+    for client in clients:
+        client.close()
+    acceptor.stop()
+    acceptor.kill()
+    until(acceptor.drained)
+
+
+def test_what_is_accepted_is_counted_until_it_has_ended(served: Service, listening: ListeningSocket) -> None:
+    loads = Loads()
+    share, other = loads.take(), loads.take()
+    assert share is not None
+    assert other is not None
+    clients = [connect(listening) for _ in range(3)]
+    with accepting(served, listening, 100, ListLog(), share) as workplace:
+        until(lambda: share.least() == len(workplace.connections) == 3)
+        clients.pop().close()
+        until(lambda: share.least() == len(workplace.connections) == 2)
+    for client in clients:
+        client.close()
+
+
+def test_an_accepted_socket_is_as_the_standard_library_would_have_made_it(
+    served: Service, listening: ListeningSocket
+) -> None:
+    with connect(listening) as client, accepting(served, listening, 10, ListLog()) as workplace:
+        until(lambda: len(workplace.connections) == 1)
+        (one,) = workplace.connections
+        accepted = one.sides.accepted
+        assert accepted is not None
+        sock, listener = accepted.sock, listening.sock
+        assert (sock.family, sock.type, sock.proto) == (listener.family, listener.type, listener.proto)
+        assert not sock.getblocking()
+        assert not sock.get_inheritable()
+        assert sock.getpeername() == client.getsockname() == accepted.client.sockaddr  # type: ignore[union-attr]
 
 
 def test_after_stop_nothing_is_accepted(served: Service, listening: ListeningSocket) -> None:
@@ -258,10 +318,11 @@ def attended() -> int:
 def test_a_calm_connection_has_no_greenlet_and_goes_on(calm: Callable[..., Calm]) -> None:
     tunnel = calm()
     clients = [tunnel.connect() for _ in range(5)]
+    tunnel.exchange(clients[-1], b"y" * 100_000)
     assert attended() > 0
     until(lambda: attended() == 0)
     assert len(tunnel.workplace.connections) == 5
-    for client in clients:
+    for client in clients[:-1]:
         tunnel.exchange(client)
         tunnel.exchange(client, b"y" * 100_000)
     until(lambda: attended() == 0)
@@ -270,7 +331,7 @@ def test_a_calm_connection_has_no_greenlet_and_goes_on(calm: Callable[..., Calm]
         client.close()
     until(tunnel.acceptor.drained)
     assert tunnel.workplace.connections == set()
-    assert tunnel.log.texts.count("Connection closed: 100002 byte(s) sent to TLS, 100002 byte(s) sent to socket") == 4
+    assert tunnel.log.texts.count("Connection closed: 100002 byte(s) sent to TLS, 100002 byte(s) sent to socket") == 3
 
 
 def test_a_calm_connection_takes_its_room(calm: Callable[..., Calm]) -> None:

@@ -61,10 +61,5 @@ def test_a_connection_counts_once_also_when_it_becomes_another_services(register
         admission.count(compiled("maxConnections = 1"), VISITOR, everywhere=1)
 
 
-def test_most_services_ask_nobody() -> None:
-    assert not Admission.concerns(compiled())
-    assert Admission.concerns(compiled("ident = joe"))
-
-
 def test_the_limit_is_named() -> None:
     assert str(HandshakeTimeoutError(seconds=5.0)).startswith("handshakeTimeout exceeded: no relay after 5 seconds")

@@ -9,10 +9,9 @@ import pytest
 
 from gtunnel.address import HostPort
 from gtunnel.net import opening
-from gtunnel.net.legs import PlainLeg, Scratch
+from gtunnel.net.legs import PlainLeg
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.names import Target
-from gtunnel.net.responders import Responders
 from gtunnel.net.waiting import Wakeup
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import HandshakeError
@@ -20,7 +19,8 @@ from gtunnel.tunnel import securing
 from gtunnel.tunnel.building import compile_service
 from gtunnel.tunnel.revocation import RevokedError
 from gtunnel.tunnel.securing import Secured, Tools
-from gtunnel.tunnel.sessionservers import SessionServers
+from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.tunnel.workplace import Workplace
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service
 from tests.support.certificates import Pki
@@ -58,17 +58,15 @@ def shake(log: ListLog) -> Iterator[Shake]:
         client = compiled.settings.client
         threads.append(threading.Thread(target=peer, args=(far, context), kwargs={"server": client}))
         threads[-1].start()
-        scratch = Scratch()
-        tools = Tools(
-            scratch=scratch, wakeup=wakeup, responders=Responders(), session_servers=SessionServers(), log=log
-        )
+        workplace = Workplace(SharedCounter())
+        tools = Tools(workplace, wakeup, log)
         leg = PlainLeg(near, wakeup)
         try:
             if client:
                 address = HostPort("127.0.0.1", 1).literal
                 assert address is not None
                 return securing.connect(compiled, leg, Target(address, "localhost"), tools)
-            return securing.accept(compiled, leg, opening.receive(leg, wakeup, scratch, 10), tools, 10)
+            return securing.accept(compiled, leg, opening.receive(leg, wakeup, workplace.scratch, 10), tools, 10)
         finally:
             leg.close(reset=False)
 

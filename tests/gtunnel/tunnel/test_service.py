@@ -23,6 +23,23 @@ def test_a_unix_socket_may_have_an_owner_of_its_own() -> None:
     assert spec.owner == (0, -1)
 
 
+def test_what_connections_need_not_ask_is_known_beforehand(pki: Pki) -> None:
+    client, server = "client = yes\naccept = 1\nconnect = 2\n", f"cert = {pki.server.pem}\naccept = 1\nconnect = 2\n"
+    verifying = f"verifyChain = yes\nCAfile = {pki.ca}\n"
+
+    def known(text: str) -> tuple[bool, bool, bool, bool]:
+        made = compiled(text)
+        return made.selective, made.fronted, made.inquires, made.tells_tls
+
+    assert known(client) == known(server) == (False, False, False, False)
+    for limit in ("ident = joe\n", "maxConnections = 1\n", "maxConnectionsPerIP = 1\n"):
+        assert known(client + limit) == (True, False, False, False)
+    assert known(client + "acceptProxy = 127.0.0.0/8\n") == (False, True, False, False)
+    # A server looks at the end of a resumed session's certificate, a client at what is stapled.
+    assert known(server + verifying) == known(client + verifying) == (False, False, True, False)
+    assert known(server + "protocol = proxy\nproxyVersion = 2\n") == (False, False, False, True)
+
+
 def test_names_of_one_service_may_be_served_by_others(pki: Pki) -> None:
     text = (
         f"cert = {pki.server.pem}\n[a]\naccept = 1\nconnect = 2\n"

@@ -82,7 +82,7 @@ def test_delayed_lookups_happen_one_by_one_as_they_are_needed() -> None:
         return (SocketAddress("192.0.2.1", 80),)
 
     candidates = chosen.candidates(lookup, ListLog())
-    next(candidates)
+    next(iter(candidates))
     assert asked == [A]
 
 
