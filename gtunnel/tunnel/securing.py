@@ -9,12 +9,15 @@ from contextlib import nullcontext
 from dataclasses import field
 
 from gtunnel.events import Level, Log
+from gtunnel.net.kernelleg import HandoverLeg
 from gtunnel.net.legs import PlainLeg, Scratch, TlsLeg
 from gtunnel.net.names import Target
 from gtunnel.net.responders import Manner, Responders
 from gtunnel.net.waiting import Wakeup
 from gtunnel.tls.diagnosis import SOCKS, Scene, explain
+from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import HandshakeError
+from gtunnel.tls.handover import HandoverEngine
 from gtunnel.tls.hello import RECORD_HEADER, HelloReader
 from gtunnel.tunnel import narration
 from gtunnel.tunnel.resumption import Remembered
@@ -60,7 +63,7 @@ def connect(service: Service, plain: PlainLeg, target: Target, tools: Tools) -> 
         remembered = service.client_sessions.recall(server, log)
     session, group = (None, None) if remembered is None else (remembered.session, remembered.group)
     engine = service.tls.engine(target.host, session, group)
-    leg = TlsLeg(plain, engine, tools.scratch, tools.wakeup)
+    leg = _leg(plain, engine, tools)
     secured = Secured(leg=leg, remembered=remembered)
     _Handshake(service, secured, None, tools).take(service.settings.timeouts.busy)
     if service.settings.tls.psk_secrets is not None and not engine.by_shared_key:
@@ -79,13 +82,19 @@ def accept(service: Service, plain: PlainLeg, reader: HelloReader, tools: Tools,
     with nullcontext() if resumption is None else resumption.offered(hello, tools.log):
         engine = service.tls.engine()
         engine.feed(_decidable(reader.received))
-        secured = Secured(leg=TlsLeg(plain, engine, tools.scratch, tools.wakeup))
+        secured = Secured(leg=_leg(plain, engine, tools))
         _Handshake(service, secured, reader, tools).take(seconds)
     if resumption is not None:
         resumption.keep(engine, hello, tools.log)
     if secured.unconvincing:
         tools.log.write(Level.NOTICE, "Redirecting connection")
     return secured
+
+
+def _leg(plain: PlainLeg, engine: TlsEngine, tools: Tools) -> TlsLeg:
+    if isinstance(engine, HandoverEngine):
+        return HandoverLeg(plain, engine, tools.scratch, tools.wakeup)
+    return TlsLeg(plain, engine, tools.scratch, tools.wakeup)
 
 
 class _Handshake:

@@ -1,0 +1,72 @@
+"""A relay whose TLS leg becomes the kernel's once the connection turns out to be a bulky one (options = ENABLE_KTLS).
+
+The handshake and the first bytes are OpenSSL's: most connections are short, and giving the kernel keys costs more than
+it saves on them. Whatever is in the way leaves the connection as it is, and is told once.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from gtunnel.events import Level, Log
+from gtunnel.net.kernelleg import HandoverLeg, KernelTlsLeg
+from gtunnel.net.legs import Leg
+from gtunnel.tunnel.relay import Relay
+
+# What both directions have moved together. A takeover costs about as much as OpenSSL's work on some records.
+BULKY_BYTES: Final = 1 << 18
+
+# With the new leg and the old one.
+Replace = Callable[[KernelTlsLeg, Leg], None]
+
+
+class KernelRelay(Relay):
+    """A `Relay` with a `HandoverLeg` on one side."""
+
+    __slots__ = ("_leg", "_log", "_replace")
+
+    def __init__(self, one: Leg, other: Leg, replace: Replace, log: Log) -> None:
+        """`replace` is called with the leg that takes the place of the one that hands over."""
+        super().__init__(one, other)
+        self._leg: HandoverLeg | None = next((leg for leg in (one, other) if isinstance(leg, HandoverLeg)), None)
+        self._replace = replace
+        self._log = log
+
+    def _pump(self) -> bool:
+        if self._is_due():
+            self._hand_over()
+        return super()._pump()
+
+    def _turn(self) -> bool:
+        # Not in the loop: it leads back to `_pump`.
+        return super()._turn() and not self._is_due()
+
+    def _is_due(self) -> bool:
+        return self._leg is not None and self.forth.count + self.back.count >= BULKY_BYTES
+
+    def _hand_over(self) -> None:
+        leg = self._leg
+        if leg is None:
+            return
+        taken, refusal = leg.hand_over()
+        if refusal or self.forth.ended or self.back.ended:
+            self._leg = None
+            leg.keep()
+            if refusal:
+                self._log.write(Level.DEBUG, f"TLS stays in user space: {refusal}")
+        if taken is None:
+            return
+        self._leg = None
+        self._exchange(leg, taken)
+        self._replace(taken, leg)
+        self._log.write(Level.INFO, f"TLS is the kernel's from here on, both ways: {taken.cipher}")
+
+    def _exchange(self, old: Leg, new: KernelTlsLeg) -> None:
+        for flow in (self.forth, self.back):
+            if flow.source is old:
+                flow.source = new
+            else:
+                flow.sink = new
+        if self._one is old:
+            self._one = new
+        else:
+            self._other = new
