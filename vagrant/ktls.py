@@ -29,6 +29,9 @@ CHUNK = 1 << 16
 # Beyond what makes gtunnel call a connection bulky.
 BULKY = 1 << 20
 SUITES = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+START = "from gtunnel.cli.main import entry; entry()"
+# What other ways there are to move what the kernel has decrypted.
+UNSPLICED = f"from gtunnel.tunnel import takeover; takeover.SPLICES = False; {START}"
 CONF = """
 foreground = yes
 output = {place}/log
@@ -136,7 +139,7 @@ class Peer:
 class Bed:
     """gtunnel with a service in each mode, and both its backends, which hand over whom they accept."""
 
-    def __init__(self, place: Path, options: str) -> None:
+    def __init__(self, place: Path, options: str, start: str = START) -> None:
         self.place = place
         self._listeners = {name: socket.create_server(("127.0.0.1", 0)) for name in ("backend", "tls_backend")}
         ports = {name: listener.getsockname()[1] for name, listener in self._listeners.items()}
@@ -154,7 +157,7 @@ class Bed:
         (place / "log").write_text("")
         (place / "conf").write_text(CONF.format(place=place, options=options, **ports))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gtunnel", place / "conf"],
+            [sys.executable, "-c", start, place / "conf"],
             env=os.environ | {"PYTHONPATH": str(SOURCE)},
             stderr=subprocess.DEVNULL,
         )
@@ -247,7 +250,7 @@ def counters() -> dict[str, int]:
 
 
 @contextlib.contextmanager
-def running(options: str) -> Iterator[Bed]:
+def running(options: str, start: str = START) -> Iterator[Bed]:
     """gtunnel, with these lines in both services."""
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
@@ -255,7 +258,7 @@ def running(options: str) -> Iterator[Bed]:
         files = ["-keyout", place / "key", "-out", place / "crt"]
         subprocess.run(["openssl", *request.split(), *files], check=True, capture_output=True)
         (place / "pem").write_text((place / "key").read_text() + (place / "crt").read_text())
-        bed = Bed(place, options)
+        bed = Bed(place, options, start)
         try:
             yield bed
         finally:
@@ -270,7 +273,9 @@ def _in_background(work: Callable[[], object]) -> threading.Thread:
 
 def _data(size: int) -> bytes:
     seed = os.urandom(1 << 16)
-    return b"".join(hashlib.sha256(seed[:8] + n.to_bytes(8)).digest() + seed for n in range(size // len(seed) + 1))[:size]
+    return b"".join(hashlib.sha256(seed[:8] + n.to_bytes(8)).digest() + seed for n in range(size // len(seed) + 1))[
+        :size
+    ]
 
 
 def _transfer(sender: Peer, receiver: Peer, data: bytes, *, end: bool = False) -> None:
@@ -379,6 +384,17 @@ def damaged(bed: Bed, mode: str, _: int) -> None:
     plain.close()
 
 
+def nonsense(bed: Bed, mode: str, _: int) -> None:
+    """What is no record at all."""
+    tls, plain = _taken_over(bed, mode)
+    tls.sock.sendall(b"GET / HTTP/1.0\r\n\r\n" * 2000)
+    bed.wait_for("Connection reset: ")
+    if "SSL_read: SSL routines::" not in bed.log:
+        raise WrongError("no reason was told")
+    for peer in (tls, plain):
+        peer.close()
+
+
 def alerted(bed: Bed, mode: str, _: int) -> None:
     """The peer's fatal alert is what the error says."""
     tls, plain = _taken_over(bed, mode)
@@ -481,9 +497,28 @@ def key_update_before(bed: Bed, mode: str, _: int) -> None:
 
 
 CASES = (
-    *(whole, both_at_once, slow_reader, truncated, damaged, alerted, reset),
+    *(whole, both_at_once, slow_reader, truncated, damaged, nonsense, alerted, reset),
     *(half_a_record, key_update, key_update_before),
 )
+
+
+def say(text: str) -> None:
+    """A line for who watches."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def prepare() -> None:
+    """Have the kernel use what the processor has for AES: where there is no udev, nobody has loaded it."""
+    for module in ("tls", "aesni_intel", "ghash_clmulni_intel"):
+        subprocess.run(["modprobe", "--quiet", module], check=False)
+    blocks = Path("/proc/crypto").read_text().split("\n\n")
+    drivers = [
+        found[1]
+        for block in blocks
+        if re.search(r"^name +: gcm\(aes\)$", block, re.M) and (found := re.search(r"^driver +: (.*)$", block, re.M))
+    ]
+    say(f"Linux {os.uname().release}, {ssl.OPENSSL_VERSION}; gcm(aes): {', '.join(drivers) or 'not loaded yet'}")
 
 
 def check(size: int) -> int:
@@ -499,23 +534,24 @@ def check(size: int) -> int:
                     except (WrongError, OSError, ssl.SSLError) as error:
                         wrong += 1
                         verdict = f"FAILED: {error!r}\n{bed.log[-1500:]}"
-                    print(f"{case.__name__}, {mode}, {suite}: {verdict}", flush=True)
+                    say(f"{case.__name__}, {mode}, {suite}: {verdict}")
             for line in set(re.findall("INTERNAL ERROR.*", bed.log)):
                 wrong += 1
-                print(line)
-    print(" ".join(f"{name} {value}" for name, value in counters().items()))
+                say(line)
+    say(" ".join(f"{name} {value}" for name, value in counters().items()))
     return 1 if wrong else 0
 
 
 def measure(size: int, turns: int) -> int:
     """Processor seconds by mode, direction and manner, in alternation."""
     suite = f"ciphersuites = {SUITES[0]}"
-    manners = {"user space": suite, "kernel": f"{suite}\noptions = ENABLE_KTLS"}
+    kernel = f"{suite}\noptions = ENABLE_KTLS"
+    manners = {"user space": (suite, START), "kernel": (kernel, UNSPLICED), "kernel, splice": (kernel, START)}
     results: dict[tuple[str, str, str], list[float]] = {}
     data = _data(1 << 20)
     for _ in range(turns):
-        for manner, options in manners.items():
-            with running(options) as bed:
+        for manner, (options, start) in manners.items():
+            with running(options, start) as bed:
                 for mode in ("server", "client"):
                     for direction in ("from TLS", "to TLS"):
                         spent = _spent(bed, mode, direction, data, size)
@@ -523,7 +559,7 @@ def measure(size: int, turns: int) -> int:
     for (mode, direction, manner), seconds in results.items():
         each = sorted(second * (1 << 30) / size for second in seconds)
         shown = " ".join(f"{second:.1f}" for second in each)
-        print(f"{mode}, {direction}, {manner}: median {each[len(each) // 2]:.1f} s/GiB ({shown})")
+        say(f"{mode}, {direction}, {manner}: median {each[len(each) // 2]:.1f} s/GiB ({shown})")
     return 0
 
 
@@ -557,6 +593,7 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=3)
     args = parser.parse_args()
     size = args.mib << 20
+    prepare()
     return check(size) if args.what == "check" else measure(size, args.turns)
 
 

@@ -44,7 +44,7 @@ _BAD_RECORDS: Final = {
 class KernelTlsLeg:
     """A socket whose TLS is the kernel's. See `Leg`."""
 
-    __slots__ = ("_engine", "_farewell_due", "_plain", "_room", "_tickets", "blocked", "ended", "pending", "watch")
+    __slots__ = ("_engine", "_farewell_due", "_odd", "_plain", "_room", "_tickets", "blocked", "ended", "pending", "watch")
 
     def __init__(self, plain: PlainLeg, engine: HandoverEngine) -> None:
         """Take over the plain leg, whose socket the kernel has the keys for; the engine has let go of it."""
@@ -52,6 +52,7 @@ class KernelTlsLeg:
         self._engine = engine
         self._tickets = TicketReader()
         self._farewell_due = False
+        self._odd: OSError | None = None
         self._room: select.poll | None = None
         self.ended = False
         self.blocked = False
@@ -74,10 +75,13 @@ class KernelTlsLeg:
         self.pending = False
         if self.ended:
             return 0
+        odd, self._odd = self._odd, None
         try:
             count = self._plain.sock.recv_into(buffer)
         except BlockingIOError:
             self.watch.readable = False
+            if odd is not None:
+                raise self._failure(odd) from odd
             return None
         except OSError as error:
             if error.errno != errno.EIO:
@@ -109,6 +113,16 @@ class KernelTlsLeg:
             raise TlsStreamError(function="SSL_read", reason=refused)
         self._tell(_UNEXPECTED_MESSAGE)
         raise TlsStreamError(function="SSL_read", reason="SSL routines::unexpected record")
+
+    def refused(self, error: OSError) -> None:
+        """What somebody was told who has the kernel move bytes without looking at them (splice(2)).
+
+        Nothing yet, where it is what the kernel says of a record without data as well (EINVAL): the next `receive`
+        finds that, or raises. Otherwise raises what `receive` would: the kernel tells of an error only once.
+        """
+        if error.errno != errno.EINVAL:
+            raise self._failure(error) from error
+        self._odd = error
 
     def _take_alert(self, level: int, description: int) -> int | None:
         if description == _CLOSE_NOTIFY:
@@ -236,4 +250,6 @@ class HandoverLeg(TlsLeg):
         refused = kerneltls.give(self._plain.sock, keys.send, keys.receive)
         if refused:
             return None, refused
+        # It keeps what was negotiated, and has no more use for buffers.
+        engine.shrink()
         return KernelTlsLeg(self._plain, engine), ""

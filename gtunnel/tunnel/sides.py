@@ -152,7 +152,8 @@ class Sides:
         near, far = self.near, self.far
         if near is None or far is None:
             raise RuntimeError("a protocol ended without a target")
-        relay = KernelRelay(near, far, self._replace, log) if service.tls.kernel else Relay(near, far)
+        pipes = self._workplace.pipes
+        relay = KernelRelay(near, far, self._replace, pipes, log) if service.tls.kernel else Relay(near, far)
         relay.forth.held = self.unread(Side.CLIENT)
         relay.back.held = self.unread(Side.TARGET)
         # Who answers is no listener of ours that is about to refuse a loop. From here on a client may come from the

@@ -9,32 +9,41 @@ from typing import Final
 
 from gtunnel.events import Level, Log
 from gtunnel.net.kernelleg import HandoverLeg, KernelTlsLeg
-from gtunnel.net.legs import Leg
-from gtunnel.tunnel.relay import Relay
+from gtunnel.net.legs import Leg, PlainLeg
+from gtunnel.tunnel.relay import Flow, Relay
+from gtunnel.tunnel.splicing import Pipes, SplicedFlow
 
 # What both directions have moved together. A takeover costs about as much as OpenSSL's work on some records.
 BULKY_BYTES: Final = 1 << 18
 
 # With the new leg and the old one.
+SPLICES = True
+
 Replace = Callable[[KernelTlsLeg, Leg], None]
 
 
 class KernelRelay(Relay):
     """A `Relay` with a `HandoverLeg` on one side."""
 
-    __slots__ = ("_leg", "_log", "_replace")
+    __slots__ = ("_leg", "_log", "_pipes", "_replace")
 
-    def __init__(self, one: Leg, other: Leg, replace: Replace, log: Log) -> None:
+    def __init__(self, one: Leg, other: Leg, replace: Replace, pipes: Pipes, log: Log) -> None:
         """`replace` is called with the leg that takes the place of the one that hands over."""
         super().__init__(one, other)
         self._leg: HandoverLeg | None = next((leg for leg in (one, other) if isinstance(leg, HandoverLeg)), None)
         self._replace = replace
+        self._pipes = pipes
         self._log = log
 
     def _pump(self) -> bool:
         if self._is_due():
             self._hand_over()
-        return super()._pump()
+        easy = super()._pump()
+        # What was read may just have led to a boundary, and the next turn would read on.
+        if self._is_due():
+            self._hand_over()
+        # Of what has come meanwhile, only a receive tells.
+        return easy and self._is_at_rest()
 
     def _turn(self) -> bool:
         # Not in the loop: it leads back to `_pump`.
@@ -47,12 +56,11 @@ class KernelRelay(Relay):
         leg = self._leg
         if leg is None:
             return
-        taken, refusal = leg.hand_over()
-        if refusal or self.forth.ended or self.back.ended:
+        taken, refusal = (None, "an end") if self.forth.ended or self.back.ended else leg.hand_over()
+        if refusal:
             self._leg = None
             leg.keep()
-            if refusal:
-                self._log.write(Level.DEBUG, f"TLS stays in user space: {refusal}")
+            self._log.write(Level.DEBUG, f"TLS stays in user space: {refusal}")
         if taken is None:
             return
         self._leg = None
@@ -61,12 +69,19 @@ class KernelRelay(Relay):
         self._log.write(Level.INFO, f"TLS is the kernel's from here on, both ways: {taken.cipher}")
 
     def _exchange(self, old: Leg, new: KernelTlsLeg) -> None:
-        for flow in (self.forth, self.back):
-            if flow.source is old:
-                flow.source = new
-            else:
-                flow.sink = new
         if self._one is old:
             self._one = new
         else:
             self._other = new
+        self.forth = self._renewed(self.forth, self._one, self._other)
+        self.back = self._renewed(self.back, self._other, self._one)
+
+    def _renewed(self, flow: Flow, source: Leg, sink: Leg) -> Flow:
+        """A flow that goes on where another one is."""
+        ends = (PlainLeg, KernelTlsLeg)
+        if SPLICES and isinstance(source, ends) and isinstance(sink, ends):
+            new: Flow = SplicedFlow(source, sink, self._pipes)
+        else:
+            new = Flow(source, sink)
+        new.count, new.held, new.on_first = flow.count, flow.held, flow.on_first
+        return new
