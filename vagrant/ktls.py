@@ -1,9 +1,10 @@
-"""TLS by the kernel, on a kernel that has it: is it right, and what is it worth? Runs on the machine itself, over loopback.
+"""TLS by the kernel, on a kernel that has it: is it right, and what is it worth? Runs on that machine, over loopback.
 
     ktls.py check [--mib N]       every case, in both modes; a line for each, and status 1 if one does not hold
-    ktls.py measure [--mib N]     processor seconds of gtunnel for so many MiB: without the kernel's TLS and with it
+    ktls.py measure [--mib N]     processor seconds of gtunnel, in alternation: without the kernel's TLS, and with it
 
-As root, with gtunnel's source beside this directory. Peers are Python's ssl, and `openssl s_client` for what that cannot.
+As root, with gtunnel's source beside this directory. Peers are Python's ssl, and `openssl s_client` for what that
+cannot do.
 """
 
 import argparse
@@ -142,7 +143,7 @@ class Bed:
     def __init__(self, place: Path, options: str, start: str = START) -> None:
         self.place = place
         self._listeners = {name: socket.create_server(("127.0.0.1", 0)) for name in ("backend", "tls_backend")}
-        ports = {name: listener.getsockname()[1] for name, listener in self._listeners.items()}
+        ports: dict[str, int] = {name: listener.getsockname()[1] for name, listener in self._listeners.items()}
         for name in ("server", "client"):
             with socket.create_server(("127.0.0.1", 0)) as listener:
                 ports[name] = listener.getsockname()[1]
@@ -157,16 +158,14 @@ class Bed:
         (place / "log").write_text("")
         (place / "conf").write_text(CONF.format(place=place, options=options, **ports))
         self.process = subprocess.Popen(
-            [sys.executable, "-c", start, place / "conf"],
+            [sys.executable, "-c", start, str(place / "conf")],
             env=os.environ | {"PYTHONPATH": str(SOURCE)},
             stderr=subprocess.DEVNULL,
         )
         for name in ("server", "client"):
-            wait_for(lambda name=name: _is_open(ports[name]), f"gtunnel listens as {name}")  # type: ignore[misc]
+            wait_for(lambda name=name: _is_listening(ports[name]), f"gtunnel listens as {name}")  # type: ignore[misc]
         for listener in self._listeners.values():
             listener.settimeout(PATIENCE)
-        _drain(self._listeners["backend"])
-        _drain(self._listeners["tls_backend"])
 
     @property
     def port(self) -> int:
@@ -219,19 +218,10 @@ def _seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _is_open(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
-
-
-def _drain(listener: socket.socket) -> None:
-    """Let go of what looking for gtunnel has made."""
-    listener.settimeout(2)
-    with contextlib.suppress(TimeoutError):
-        while True:
-            listener.accept()[0].close()
-    listener.settimeout(PATIENCE)
+def _is_listening(port: int) -> bool:
+    """Without a connection that somebody would have to take."""
+    lines = Path("/proc/net/tcp").read_text().split("\n")[1:]
+    return any(line.split()[1:4:2] == [f"0100007F:{port:04X}", "0A"] for line in lines if line)
 
 
 def wait_for(condition: Callable[[], bool], what: str, bed: Bed | None = None) -> None:
@@ -255,7 +245,7 @@ def running(options: str, start: str = START) -> Iterator[Bed]:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
-        files = ["-keyout", place / "key", "-out", place / "crt"]
+        files = ["-keyout", str(place / "key"), "-out", str(place / "crt")]
         subprocess.run(["openssl", *request.split(), *files], check=True, capture_output=True)
         (place / "pem").write_text((place / "key").read_text() + (place / "crt").read_text())
         bed = Bed(place, options, start)
@@ -323,7 +313,7 @@ def both_at_once(bed: Bed, mode: str, size: int) -> None:
     bed.forget()
     tls, plain = bed.pair(mode)
     one, other = _data(size), _data(size)
-    sent = [_in_background(lambda: (tls.sock, plain.send(one)))]
+    sent = [_in_background(lambda: plain.send(one))]
     received: list[bytes] = []
     thread = _in_background(lambda: received.append(plain.receive_exactly(size)))
     # Python's TLS is not for two threads: in turns.
@@ -344,7 +334,12 @@ def slow_reader(bed: Bed, mode: str, size: int) -> None:
     """Who reads late gets all of it, and the end, of somebody who has gone."""
     tls, plain = _taken_over(bed, mode)
     data = _data(size)
-    thread = _in_background(lambda: (plain.send(data), plain.end()))
+
+    def send() -> None:
+        plain.send(data)
+        plain.end()
+
+    thread = _in_background(send)
     tls.end()
     time.sleep(2)
     got = tls.receive_all()
@@ -516,7 +511,8 @@ def prepare() -> None:
     drivers = [
         found[1]
         for block in blocks
-        if re.search(r"^name +: gcm\(aes\)$", block, re.M) and (found := re.search(r"^driver +: (.*)$", block, re.M))
+        if re.search(r"^name +: gcm\(aes\)$", block, re.MULTILINE)
+        and (found := re.search(r"^driver +: (.*)$", block, re.MULTILINE))
     ]
     say(f"Linux {os.uname().release}, {ssl.OPENSSL_VERSION}; gcm(aes): {', '.join(drivers) or 'not loaded yet'}")
 
@@ -556,6 +552,7 @@ def measure(size: int, turns: int) -> int:
                     for direction in ("from TLS", "to TLS"):
                         spent = _spent(bed, mode, direction, data, size)
                         results.setdefault((mode, direction, manner), []).append(spent)
+                        say(f"{mode}, {direction}, {manner}: {spent * (1 << 30) / size:.1f} s/GiB")
     for (mode, direction, manner), seconds in results.items():
         each = sorted(second * (1 << 30) / size for second in seconds)
         shown = " ".join(f"{second:.1f}" for second in each)

@@ -44,7 +44,18 @@ _BAD_RECORDS: Final = {
 class KernelTlsLeg:
     """A socket whose TLS is the kernel's. See `Leg`."""
 
-    __slots__ = ("_engine", "_farewell_due", "_odd", "_plain", "_room", "_tickets", "blocked", "ended", "pending", "watch")
+    __slots__ = (
+        "_engine",
+        "_farewell_due",
+        "_odd",
+        "_plain",
+        "_room",
+        "_tickets",
+        "blocked",
+        "ended",
+        "pending",
+        "watch",
+    )
 
     def __init__(self, plain: PlainLeg, engine: HandoverEngine) -> None:
         """Take over the plain leg, whose socket the kernel has the keys for; the engine has let go of it."""

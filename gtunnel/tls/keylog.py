@@ -13,7 +13,6 @@ from OpenSSL import SSL
 from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.openssl.verify import keep
 
-
 # Beside pyOpenSSL's own attributes.
 _TAKER: Final = "_gtunnel_secrets"
 

@@ -1,8 +1,8 @@
 """A flow between two sockets that the kernel can join: bytes go through a pipe (splice(2)) and never come here.
 
-A pipe is borrowed for a turn. What the sink did not take stays in it, and is what `held` is to other flows: nothing more
-is received meanwhile. There are few pipes: who gets none, and whatever cannot be spliced (the end of a stream, a record
-without data, an error), takes the way of other flows.
+A pipe is borrowed for a turn. What the sink did not take stays in it, and is what `held` is to other flows: nothing
+more is received meanwhile. There are few pipes: who gets none, and whatever cannot be spliced (the end of a stream, a
+record without data), takes the way of other flows.
 """
 
 import contextlib
@@ -76,12 +76,13 @@ class Pipes:
 class SplicedFlow(Flow):
     """See `Flow`."""
 
-    __slots__ = ("_into", "_kept_in", "_out_of", "_pipes", "_tls")
+    __slots__ = ("_into", "_kept_in", "_out_of", "_pipes", "_spliced_into", "_tls")
 
     def __init__(self, source: SplicedLeg, sink: SplicedLeg, pipes: Pipes) -> None:
         super().__init__(source, sink)
         self._out_of = source.sock.fileno()
         self._into = sink.sock.fileno()
+        self._spliced_into = sink
         self._pipes = pipes
         # TLS gives a record at a time.
         self._tls = source if isinstance(source, KernelTlsLeg) else None
@@ -156,7 +157,7 @@ class SplicedFlow(Flow):
                 count = os.splice(pipe.reader, self._into, pipe.kept, flags=_FLAGS)
             except BlockingIOError:
                 self._kept_in = pipe
-                self.sink.blocked = True
+                self._spliced_into.blocked = True
                 return False
             except OSError as error:
                 self._kept_in = None

@@ -4,6 +4,7 @@ What a kernel without TLS cannot show, this can, against any peer: that keys, nu
 right, and what a leg does with what comes. What a real kernel does is seen in virtual machines (vagrant/ktls.py).
 """
 
+import contextlib
 import errno
 import select
 import socket
@@ -158,7 +159,7 @@ class UserKernelSocket(socket.socket):
                 self._waiting += self.halves[TLS_TX].seal(DATA, part)
                 count += len(part)
                 self._push()
-        if not count and len(view):
+        if view and not count:
             raise BlockingIOError
         return count
 
@@ -176,10 +177,8 @@ class UserKernelSocket(socket.socket):
     def _push(self) -> None:
         """As much as there is room for; the rest when there is, by itself."""
         began = len(self._waiting)
-        try:
+        with contextlib.suppress(BlockingIOError):
             del self._waiting[: super().send(self._waiting)]
-        except BlockingIOError:
-            pass
         if self._waiting and began:
             threading.Thread(target=self._push_rest, daemon=True).start()
 

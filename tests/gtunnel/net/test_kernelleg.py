@@ -64,10 +64,14 @@ def sockets() -> Iterator[Sockets]:
         yield ours, theirs
 
 
-def shaken(ours: UserKernelSocket, theirs: socket.socket, engine: HandoverEngine, wakeup: Wakeup) -> tuple[HandoverLeg, TlsPeer]:
+def shaken(
+    ours: UserKernelSocket, theirs: socket.socket, engine: HandoverEngine, wakeup: Wakeup
+) -> tuple[HandoverLeg, TlsPeer]:
     """A server's leg and its client, after the handshake."""
     made: list[TlsPeer] = []
-    thread = threading.Thread(target=lambda: made.append(TlsPeer(theirs, client_context(), server_hostname="localhost")))
+    thread = threading.Thread(
+        target=lambda: made.append(TlsPeer(theirs, client_context(), server_hostname="localhost"))
+    )
     thread.start()
     leg = HandoverLeg(PlainLeg(ours, wakeup), engine, Scratch(), wakeup)
     leg.handshake(10)
@@ -301,9 +305,7 @@ def test_openssl_s_client_does_not_notice(pki: Pki, wakeup: Wakeup) -> None:
         exchanged(peer, ours, pki, wakeup)
 
 
-def exchanged(
-    peer: "subprocess.Popen[bytes]", ours: UserKernelSocket, pki: Pki, wakeup: Wakeup
-) -> None:
+def exchanged(peer: "subprocess.Popen[bytes]", ours: UserKernelSocket, pki: Pki, wakeup: Wakeup) -> None:
     """Both ways, before and after the takeover, and to the end."""
     leg = HandoverLeg(PlainLeg(ours, wakeup), server_engine(pki), Scratch(), wakeup)
     leg.handshake(10)
@@ -339,5 +341,3 @@ def test_openssl_s_server_does_not_notice(pki: Pki, wakeup: Wakeup) -> None:
             send_all(taken, wakeup, b"stressed\n")
             assert received(taken, wakeup, 9) == b"desserts\n"
         taken.close(reset=False)
-
-

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +13,7 @@ from tests.support.userkernel import TLS_RX, TLS_TX, UserKernelSocket
 
 def has_module() -> bool:
     """What the kernel itself lists, once somebody has asked for it."""
-    with open("/proc/sys/net/ipv4/tcp_available_ulp", encoding="ascii") as names:
-        return "tls" in names.read().split()
+    return "tls" in Path("/proc/sys/net/ipv4/tcp_available_ulp").read_text(encoding="ascii").split()
 
 
 def test_what_is_found_is_what_the_kernel_lists() -> None:
@@ -31,10 +31,10 @@ def test_what_is_found_is_what_the_kernel_lists() -> None:
 )
 def test_each_answer_has_its_meaning(number: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Answering(socket.socket):
-        def setsockopt(self, *_: object) -> None:  # type: ignore[override]
+        def setsockopt(self, *_: object) -> None:
             raise OSError(number, "as the kernel says")
 
-    monkeypatch.setattr(kerneltls.socket, "socket", Answering)
+    monkeypatch.setattr("gtunnel.net.kerneltls.socket.socket", Answering)
     assert kerneltls.refusal() == said
 
 
@@ -53,10 +53,11 @@ def test_a_small_send_buffer_might_lose_a_record_at_the_end() -> None:
 @pytest.mark.parametrize("refused", [TLS_TX, TLS_RX])
 def test_half_a_takeover_is_a_failure_and_none_is_none(refused: int) -> None:
     info = b"\x04\x03\x33\x00" + bytes(36)
-    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as made:
-        with UserKernelSocket(made, refused) as sock:
-            if refused == TLS_TX:
-                assert kerneltls.give(sock, info, info) == "Invalid argument (22)"
-            else:
-                with pytest.raises(SocketError, match="TLS_RX"):
-                    kerneltls.give(sock, info, info)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sock = UserKernelSocket(socket.create_connection(listener.getsockname()), refused)
+    with sock:
+        if refused == TLS_TX:
+            assert kerneltls.give(sock, info, info) == "Invalid argument (22)"
+        else:
+            with pytest.raises(SocketError, match="TLS_RX"):
+                kerneltls.give(sock, info, info)

@@ -17,8 +17,8 @@ from gtunnel.net.legs import SCRATCH_BYTES, Leg, PlainLeg, Scratch, TlsLeg
 from gtunnel.net.waiting import Wakeup
 from gtunnel.tls import context
 from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError
-from tests.gtunnel.settings import service, tls_context
 from gtunnel.tls.handover import HandoverEngine
+from tests.gtunnel.settings import service, tls_context
 from tests.support.certificates import Pki
 from tests.support.tls import TlsPeer, TruncatedError, client_context
 from tests.support.userkernel import UserKernelSocket
@@ -86,9 +86,7 @@ def kernel_leg(ours: socket.socket, wakeup: Wakeup, pki: Pki) -> HandoverLeg:
 
 
 @pytest.fixture(params=["plain", "TLSv1.2", "TLSv1.3", "kernel"])
-def ends(
-    request: pytest.FixtureRequest, sockets: tuple[socket.socket, socket.socket], pki: Pki
-) -> Iterator[Ends]:
+def ends(request: pytest.FixtureRequest, sockets: tuple[socket.socket, socket.socket], pki: Pki) -> Iterator[Ends]:
     ours, theirs = sockets
     wakeup = Wakeup()
     leg: Leg
@@ -373,9 +371,7 @@ def test_the_last_flight_is_withheld_until_the_peer_has_convinced(
         assert tickets == [False]
 
 
-def test_a_handshake_that_convinces_goes_on(
-    sockets: tuple[socket.socket, socket.socket], pki: Pki
-) -> None:
+def test_a_handshake_that_convinces_goes_on(sockets: tuple[socket.socket, socket.socket], pki: Pki) -> None:
     ours, theirs = sockets
     wakeup = Wakeup()
     leg = tls_leg(ours, wakeup, pki)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -42,7 +43,10 @@ class Played:
 
 def handing_over(role: str, pki: Pki, *lines: str, cut: int = pairs.BUFFER) -> tuple[HandoverEngine, TlsEngine]:
     """A connection after its handshake: the engine that hands over, and its peer."""
-    ours, theirs = made(*lines, *(pairs.presenting(pki.server) if role == "server" else ()), client=role == "client"), None
+    ours, theirs = (
+        made(*lines, *(pairs.presenting(pki.server) if role == "server" else ()), client=role == "client"),
+        None,
+    )
     theirs = pairs.client(*lines) if role == "server" else pairs.server(*lines, *pairs.presenting(pki.server))
     meeting = pairs.met(theirs, ours, cut) if role == "server" else pairs.met(ours, theirs, cut)
     # What they have to say behind the handshake: tickets.
@@ -215,21 +219,18 @@ def test_openssl_learns_of_the_farewells_that_others_said(pki: Pki) -> None:
     assert ours.has_said_farewell
 
 
-def test_a_key_log_still_gets_its_lines(pki: Pki, tmp_path: object) -> None:
-    file = f"{tmp_path}/keys"
+def test_a_key_log_still_gets_its_lines(pki: Pki, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
     ours, theirs = handing_over("server", pki, f"keylog = {file}")
     goes_on(ours, theirs)
-    with open(file, encoding="ascii") as lines:
-        assert sum("TRAFFIC_SECRET_0" in line for line in lines) >= 2
+    assert file.read_text().count("TRAFFIC_SECRET_0") >= 2
 
 
 def test_without_the_option_or_a_kernel_nothing_is_different(pki: Pki) -> None:
     lines = pairs.presenting(pki.server)
-    for settings, has in ((pairs.service(KTLS, *lines), False), (pairs.service(*lines), True)):
-        built = context.build(settings, None, lambda has=has: has)
+    for settings, has in ((pairs.service(KTLS, *lines), bool), (pairs.service(*lines), lambda: True)):
+        built = context.build(settings, None, has)
         assert not built.kernel
         assert type(built.engine()) is TlsEngine
     assert context.build(pairs.service("config = Options:KTLS", *lines), None, lambda: True).kernel
     assert not context.build(pairs.service(KTLS, "options = -ENABLE_KTLS", *lines), None, lambda: True).kernel
-
-

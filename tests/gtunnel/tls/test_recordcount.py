@@ -1,5 +1,7 @@
 """Counting records in bytes that are cut anywhere."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +23,7 @@ def record(size: int, kind: int = DATA) -> bytes:
 
 def fed(data: bytes, cuts: list[int], counter: RecordCounter) -> RecordCounter:
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         counter.feed(memoryview(data)[start:end])
     return counter
 

@@ -1,5 +1,7 @@
 """What may come in handshake records that OpenSSL does not see."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ TICKETS = message(4, b"t" * 200) + message(4, b"") + message(4, bytes([24]) * 30
 def refusals(content: bytes, cuts: list[int]) -> list[str]:
     reader = TicketReader()
     edges = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
-    return [reader.refusal(content[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    return [reader.refusal(content[start:end]) for start, end in pairwise(edges)]
 
 
 @given(st.lists(st.integers(0, len(TICKETS)), max_size=10))

@@ -1,5 +1,6 @@
 """A flow through a pipe, between real sockets: what `Flow` does, and what becomes of pipes."""
 
+import contextlib
 import os
 import socket
 import threading
@@ -87,15 +88,19 @@ def test_much_arrives_both_ways_and_each_end_is_passed_on(line: Line) -> None:
     assert line.pipes.count <= 2
 
 
+def pump_on(flow: SplicedFlow) -> None:
+    for _ in range(1000):
+        flow.source.watch.readable = True  # type: ignore[misc]
+        flow.pump(SCRATCH)
+
+
 def fill(line: Line, flow: SplicedFlow) -> int:
     """Send until the sink takes no more: how much was sent."""
     line.left.setblocking(False)
     sent = 0
     while not flow.sink.blocked:
-        try:
+        with contextlib.suppress(BlockingIOError):
             sent += line.left.send(bytes(100_000))
-        except BlockingIOError:
-            pass
         flow.source.watch.readable = True  # type: ignore[misc]
         flow.pump(SCRATCH)
     return sent
@@ -171,9 +176,7 @@ def test_a_reset_source_is_an_error_and_what_came_before_it_is_salvaged(line: Li
     line.left.close()
     line.right.sendall(b"an answer")
     with pytest.raises(SocketError, match="Connection reset by peer"):
-        for _ in range(1000):
-            flow.source.watch.readable = True  # type: ignore[misc]
-            flow.pump(SCRATCH)
+        pump_on(flow)
     back.salvage(SCRATCH)
 
 
@@ -183,9 +186,7 @@ def test_a_sink_that_is_gone_is_an_error(line: Line) -> None:
     line.right.close()
     line.left.sendall(b"to nobody")
     with pytest.raises(SocketError, match="writesocket"):
-        for _ in range(1000):
-            flow.source.watch.readable = True  # type: ignore[misc]
-            flow.pump(SCRATCH)
+        pump_on(flow)
 
 
 def test_what_is_kept_is_salvaged_as_far_as_there_is_room(line: Line) -> None:
