@@ -215,6 +215,7 @@ def test_what_had_to_wait_for_room_is_not_kept_after_it_was_sent(ends: Ends) -> 
         reader.start()
         flush_all(leg, wakeup)
         leg.finish()
+        flush_all(leg, wakeup)
         reader.join(10)
         traces = tracemalloc.take_snapshot().traces
         assert max((trace.size for trace in traces if legs.__file__ in str(trace.traceback)), default=0) < 1000
