@@ -23,6 +23,7 @@ from gtunnel.tls.errors import TlsStreamError, TlsTruncatedError
 from gtunnel.tls.handover import HandoverEngine
 from gtunnel.tls.kernelkeys import ALERT, DATA, HANDSHAKE
 from gtunnel.tls.openssl import binding
+from gtunnel.tls.recordcount import HEADER_BYTES
 from gtunnel.tls.tickets import TicketReader
 
 # RFC 8446, section 6.
@@ -224,18 +225,17 @@ class HandoverLeg(TlsLeg):
         # Whether it looks for a boundary.
         self.approaching = False
 
-    def _fill(self) -> int | None:
+    def receive(self, buffer: memoryview) -> int | None:
+        """See `Leg`."""
         if not self.approaching:
-            return super()._fill()
+            return super().receive(buffer)
         # To the end of the record, and if that is where we are, to the end of the next one's header.
-        count = self._plain.receive(self._buffer[: self._hands_over.missing or 5])
-        if count is None:
-            return None
-        if count:
-            self._engine.feed(self._buffer[:count])
-        else:
-            self._engine.feed_eof()
-        return count
+        whole = self._buffer
+        self._buffer = whole[: self._hands_over.missing or HEADER_BYTES]
+        try:
+            return super().receive(buffer)
+        finally:
+            self._buffer = whole
 
     def keep(self) -> None:
         """There will be no handing over: be a `TlsLeg` like others."""

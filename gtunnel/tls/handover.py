@@ -66,6 +66,19 @@ class HandoverEngine(TlsEngine):
         if self._received is not None:
             self._received.feed(ciphertext)
 
+    def read_into(self, buffer: memoryview, ciphertext: memoryview | None = None, fed: int = 0) -> int:
+        """See `TlsEngine`."""
+        if ciphertext is not None and self._received is not None:
+            self._received.feed(ciphertext[:fed])
+        return super().read_into(buffer, ciphertext, fed)
+
+    def seal(self, plaintext: memoryview, buffer: memoryview) -> tuple[int, int]:
+        """See `TlsEngine`."""
+        taken, count = super().seal(plaintext, buffer)
+        if count and self._sent is not None:
+            self._sent.feed(buffer[:count])
+        return taken, count
+
     def take_output(self, buffer: memoryview) -> int:
         """See `TlsEngine`."""
         count = super().take_output(buffer)
@@ -86,9 +99,9 @@ class HandoverEngine(TlsEngine):
     @property
     def is_at_boundary(self) -> bool:
         """Whether all that came was read, and all that is to be sent was taken, in whole records."""
-        if self.more or self.ended or self._failure is not None or self.has_said_farewell:
+        if self.more or self.ended or self._records.failure is not None or self.has_said_farewell:
             return False
-        return not (self.missing or self._unread() or self.has_output())
+        return not (self.missing or self._records.unread() or self.has_output())
 
     def let_go(self) -> Keys | None:
         """At a boundary: the keys, once. The engine itself must not be used any more, but for what was negotiated and

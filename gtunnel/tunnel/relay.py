@@ -172,7 +172,7 @@ class Relay:
         Raises `WaitTimeoutError` for TIMEOUTidle and whatever a leg raises.
         """
         self._buffer = scratch.plain
-        forth.buffer = back.buffer = self._buffer
+        self.forth.buffer = self.back.buffer = self._buffer
         may_leave = resume is not None and timeouts.idle > CALM_SECONDS
         while True:
             try:

@@ -96,15 +96,16 @@ class SplicedFlow(Flow):
                 return False
         elif self.held or self.ended or sink.blocked or self.on_first is not None:
             return super().pump(scratch)
-        if self.source.watch.readable and not self.pass_on(scratch) and self.ended:
+        self.buffer = scratch
+        if self.source.watch.readable and not self.pass_on() and self.ended:
             return super().pump(scratch)
         return not (self.held or sink.blocked)
 
-    def pass_on(self, scratch: memoryview) -> bool:
+    def pass_on(self) -> bool:
         """See `Flow`."""
-        pipe = self._pipes.borrow()
+        pipe = self._pipes.borrow() if self.on_first is None else None
         if pipe is None:
-            return super().pass_on(scratch)
+            return super().pass_on()
         try:
             self._load(pipe)
         except GtunnelError:
@@ -113,9 +114,9 @@ class SplicedFlow(Flow):
                 self._unload(pipe)
             raise
         if pipe.kept:
-            return self._unload(pipe)
+            return self._unload(pipe) and not (self.source.pending or self.source.blocked)
         self._pipes.give_back(pipe)
-        return super().pass_on(scratch)
+        return super().pass_on()
 
     def salvage(self, scratch: memoryview) -> None:
         """See `Flow`."""

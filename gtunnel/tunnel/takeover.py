@@ -13,7 +13,7 @@ from gtunnel.net.legs import Leg, PlainLeg
 from gtunnel.tunnel.relay import Flow, Relay
 from gtunnel.tunnel.splicing import Pipes, SplicedFlow
 
-# What both directions have moved together: sixteen full records. Chosen, not measured: a takeover takes four keys from
+# What a direction has moved: sixteen full records. Chosen, not measured: a takeover takes four keys from
 # HKDF, opens two records and makes four system calls, which has to be little beside what was spent already.
 BULKY_BYTES: Final = 1 << 18
 
@@ -24,6 +24,16 @@ SPLICES = True
 Replace = Callable[[KernelTlsLeg, Leg], None]
 
 
+class _CountedFlow(Flow):
+    """A `Flow` that leads out of the loop, to `KernelRelay._pump`, once it is bulky."""
+
+    __slots__ = ()
+
+    def pass_on(self) -> bool:
+        """See `Flow`."""
+        return super().pass_on() and self.count < BULKY_BYTES
+
+
 class KernelRelay(Relay):
     """A `Relay` with a `HandoverLeg` on one side."""
 
@@ -32,6 +42,7 @@ class KernelRelay(Relay):
     def __init__(self, one: Leg, other: Leg, replace: Replace, pipes: Pipes, log: Log) -> None:
         """`replace` is called with the leg that takes the place of the one that hands over."""
         super().__init__(one, other)
+        self.forth, self.back = _CountedFlow(one, other), _CountedFlow(other, one)
         self._leg: HandoverLeg | None = next((leg for leg in (one, other) if isinstance(leg, HandoverLeg)), None)
         self._replace = replace
         self._pipes = pipes
@@ -45,14 +56,11 @@ class KernelRelay(Relay):
         if self._is_due():
             self._hand_over()
         # Of what has come meanwhile, only a receive tells.
-        return easy and self._is_at_rest()
-
-    def _turn(self) -> bool:
-        # Not in the loop: it leads back to `_pump`.
-        return super()._turn() and not self._is_due()
+        one, other = self._one, self._other
+        return easy and not (one.pending or other.pending or one.blocked or other.blocked)
 
     def _is_due(self) -> bool:
-        return self._leg is not None and self.forth.count + self.back.count >= BULKY_BYTES
+        return self._leg is not None and max(self.forth.count, self.back.count) >= BULKY_BYTES
 
     def _hand_over(self) -> None:
         leg = self._leg
@@ -62,6 +70,7 @@ class KernelRelay(Relay):
         if refusal:
             self._leg = None
             leg.keep()
+            self._exchange(leg, leg)
             self._log.write(Level.DEBUG, f"TLS stays in user space: {refusal}")
         if taken is None:
             return
@@ -70,7 +79,7 @@ class KernelRelay(Relay):
         self._replace(taken, leg)
         self._log.write(Level.INFO, f"TLS is the kernel's from here on, both ways: {taken.cipher}")
 
-    def _exchange(self, old: Leg, new: KernelTlsLeg) -> None:
+    def _exchange(self, old: Leg, new: Leg) -> None:
         if self._one is old:
             self._one = new
         else:
@@ -86,4 +95,5 @@ class KernelRelay(Relay):
         else:
             new = Flow(source, sink)
         new.count, new.held, new.on_first = flow.count, flow.held, flow.on_first
+        new.ended, new.finished, new.buffer = flow.ended, flow.finished, flow.buffer
         return new
