@@ -69,6 +69,7 @@ class UserKernelSocket(socket.socket):
         self.setblocking(False)
         self.refuses = refuses
         self.halves: dict[int, Half] = {}
+        self._partial = bytearray()
         self._opened: list[tuple[int, bytes]] = []
         self._ended = False
         self._failed: OSError | None = None
@@ -114,40 +115,45 @@ class UserKernelSocket(socket.socket):
         return count
 
     def _look(self, *, only_data: bool = False) -> bool:
-        """Whether a record is there. What is not wanted stays in the socket, so that a poll tells of it."""
+        """Whether a record is there. One that is not wanted stays in the socket, so that a poll tells of it."""
         while not self._opened and not self._ended and self._failed is None:
             try:
-                header = super().recv(5, socket.MSG_PEEK)
-                end = 5 + int.from_bytes(header[3:5])
-                if header and (len(header) < 5 or len(super().recv(end, socket.MSG_PEEK)) < end):
-                    if self._is_cut_off():
-                        self._ended = True
+                if only_data and not self._is_next_data():
                     break
-                record = super().recv(end, socket.MSG_PEEK) if header else b""
+                wanted = 5 if len(self._partial) < 5 else 5 + int.from_bytes(self._partial[3:5])
+                data = super().recv(wanted - len(self._partial))
             except BlockingIOError:
                 break
-            if not record:
-                self._ended = True
-                break
-            half = self.halves[TLS_RX]
+            self._ended = not data
+            self._partial += data
+            if len(self._partial) < 5 or len(self._partial) < 5 + int.from_bytes(self._partial[3:5]):
+                continue
             try:
-                opened = half.open(record)
-                if only_data and opened[0] != DATA:
-                    half.sequence -= 1
-                    break
-                super().recv(end)
+                opened = self.halves[TLS_RX].open(bytes(self._partial))
             except InvalidTag:
                 self._failed = OSError(errno.EBADMSG, "Bad message")
                 break
+            self._partial.clear()
             if opened[1] or opened[0] != DATA:
                 self._opened.append(opened)
         return bool(self._opened)
 
-    def _is_cut_off(self) -> bool:
-        """Whether nothing more comes behind half a record."""
-        poll = select.poll()
-        poll.register(self, select.POLLRDHUP)
-        return bool(poll.poll(0))
+    def _is_next_data(self) -> bool:
+        """Whether the socket has a whole record of data. Raises `BlockingIOError` where it has nothing."""
+        if self._partial:
+            return False
+        header = super().recv(5, socket.MSG_PEEK)
+        end = 5 + int.from_bytes(header[3:5])
+        record = super().recv(end, socket.MSG_PEEK) if len(header) == 5 else b""
+        if not record or len(record) < end:
+            return False
+        half = self.halves[TLS_RX]
+        try:
+            return half.open(record)[0] == DATA
+        except InvalidTag:
+            return False
+        finally:
+            half.sequence -= 1
 
     def send(self, data: Any, *rest: Any) -> int:
         if TLS_TX not in self.halves:
