@@ -90,7 +90,7 @@ def test_much_arrives_both_ways_and_each_end_is_passed_on(line: Line) -> None:
 
 def pump_on(flow: SplicedFlow) -> None:
     for _ in range(1000):
-        flow.source.watch.readable = True  # type: ignore[misc]
+        flow.source.watch.readable = True
         flow.pump(SCRATCH)
 
 
@@ -101,7 +101,7 @@ def fill(line: Line, flow: SplicedFlow) -> int:
     while not flow.sink.blocked:
         with contextlib.suppress(BlockingIOError):
             sent += line.left.send(bytes(100_000))
-        flow.source.watch.readable = True  # type: ignore[misc]
+        flow.source.watch.readable = True
         flow.pump(SCRATCH)
     return sent
 
@@ -124,10 +124,10 @@ def test_when_there_is_room_it_goes_on_and_the_pipe_is_free(line: Line) -> None:
     got = bytearray()
     while len(got) < sent:
         got += line.right.recv(1 << 20)
-        flow.source.watch.readable = True  # type: ignore[misc]
+        flow.source.watch.readable = True
         flow.pump(SCRATCH)
     while not flow.done:
-        flow.source.watch.readable = True  # type: ignore[misc]
+        flow.source.watch.readable = True
         flow.pump(SCRATCH)
     assert receive_all(line.right) == b""
     assert flow.count == sent
@@ -155,7 +155,7 @@ def test_where_all_pipes_are_out_bytes_go_the_other_way(line: Line) -> None:
     line.left.sendall(b"by hand")
     line.wakeup.wait(0)
     while not flow.count:
-        flow.source.watch.readable = True  # type: ignore[misc]
+        flow.source.watch.readable = True
         flow.pump(SCRATCH)
     assert line.right.recv(100) == b"by hand"
 
@@ -165,7 +165,7 @@ def test_what_is_held_goes_first(line: Line) -> None:
     flow.held = b"first, "
     line.left.sendall(b"second")
     while flow.count < 13:
-        flow.source.watch.readable = True  # type: ignore[misc]
+        flow.source.watch.readable = True
         flow.pump(SCRATCH)
     assert line.right.recv(100) == b"first, second"
 
