@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gtunnel.address import HostPort
+from gtunnel.conf import advice_kernel as kernel
 from gtunnel.conf import advice_ocsp as ocsp
 from gtunnel.conf import advice_protocol as protocols
 from gtunnel.conf.settings import Configuration, Foreground, Place, ServiceSettings, TlsVersion
@@ -254,6 +255,7 @@ SERVICE_ADVISORS: dict[Severity, tuple[Callable[[ServiceSettings, Configuration]
         ocsp.weak_answers,
         protocols.open_socks,
         protocols.believed_headers,
+        kernel.without_effect,
     ),
     Severity.REMARK: (
         _any_peer_of_the_ca,

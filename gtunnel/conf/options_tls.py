@@ -179,7 +179,11 @@ OPTIONS_LINE = Repeated(
         "clears, and of several lines about the same option the last counts. Often wanted: `options = NO_TICKET`, "
         "`options = CIPHER_SERVER_PREFERENCE`, and `options = IGNORE_UNEXPECTED_EOF` for peers that never send "
         "close_notify. With PyPI's wheels, what OpenSSL sets by itself cannot be cleared; that is refused, not "
-        "ignored."
+        "ignored. `options = ENABLE_KTLS` lets the kernel go on with a connection of TLS 1.3 (AES-GCM or "
+        "ChaCha20-Poly1305) once 256 KiB have gone through it, which takes less processor time for bulk data "
+        "(docs/performance.md). Where the kernel has no TLS, that is warned of at start. A peer that then changes its "
+        "keys (KeyUpdate) has its connection ended: no kernel of Debian's can follow. "
+        "`ENABLE_KTLS_TX_ZEROCOPY_SENDFILE` has no effect."
     ),
 )
 PSK_IDENTITY = Single[str | None](

@@ -3,6 +3,7 @@ ticket keys, so a session that one worker started is good in the others (see `re
 """
 
 import ipaddress
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 from OpenSSL import SSL
@@ -11,7 +12,8 @@ from gtunnel.conf.settings import ServiceSettings
 from gtunnel.tls import keyshares
 from gtunnel.tls.credentials import set_identity, set_key_exchange
 from gtunnel.tls.engine import Request, TlsEngine
-from gtunnel.tls.keylog import set_keylog
+from gtunnel.tls.handover import HandoverEngine
+from gtunnel.tls.keylog import set_keylog, set_secrets, tells_secrets
 from gtunnel.tls.ocsp.inquiry import Inquirer
 from gtunnel.tls.ocsp.staple import Staple, staple_for
 from gtunnel.tls.ocsp.stapling import inquirer, take_staples, takes_staples
@@ -34,7 +36,8 @@ _REMEMBERED_HOSTS = 1024
 class TlsContext:
     """A service's TLS, ready to start connections. `staple`: whether a client asks for a stapled OCSP answer;
     `inquirer`: who asks about peers, None where nobody is asked; `served`: what a server staples; `narrows`: whether a
-    client that resumes makes no key that its server would not take (`keyshares`).
+    client that resumes makes no key that its server would not take (`keyshares`); `kernel`: whether the kernel may go
+    on with a connection (`handover`).
     """
 
     context: SSL.Context
@@ -45,14 +48,16 @@ class TlsContext:
     inquirer: Inquirer | None = None
     served: Staple | None = None
     narrows: bool = False
+    kernel: bool = False
 
     def engine(self, host: str | None = None, session: Session | None = None, group: str | None = None) -> TlsEngine:
         """Start a connection. `host` is the name that the configuration connects to, if it is one; `session` what a
         client wants to resume (`TlsEngine.session`), `group` what its server took last (`TlsEngine.group`)."""
+        start = HandoverEngine if self.kernel else TlsEngine
         if not self.client:
-            return TlsEngine(self.context, None)
+            return start(self.context, None)
         groups = keyshares.narrowed(group) if self.narrows and session is not None else None
-        return TlsEngine(self.context, Request(self.server_name(host), session, self.staple, groups))
+        return start(self.context, Request(self.server_name(host), session, self.staple, groups))
 
     def server_name(self, host: str | None) -> str | None:
         """The SNI to send. RFC 6066, section 3: literal addresses are not permitted in it."""
@@ -62,8 +67,11 @@ class TlsContext:
         return None if not name or _is_literal(name) else name
 
 
-def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
-    """Compile a service's TLS settings. Reads the certificate files. Raises `TlsSetupError` with all that is wrong."""
+def build(service: ServiceSettings, site: Site | None = None, has_kernel_tls: Callable[[], bool] = bool) -> TlsContext:
+    """Compile a service's TLS settings. Reads the certificate files. Raises `TlsSetupError` with all that is wrong.
+
+    `has_kernel_tls` is asked, where a service wants that, whether the kernel can go on with connections.
+    """
     tls, site = service.tls, site or Site()
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
@@ -85,7 +93,7 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
             tolerant=bool(service.redirect),
         ),
         partial(set_keys, context, tls, site, client=service.client),
-        partial(set_keylog, context, tls.keylog),
+        partial(_set_keylog, context, tls.keylog, has_kernel_tls),
         partial(set_resumption, context, service, good_for),
     )
     if service.virtual_names:
@@ -97,7 +105,16 @@ def build(service: ServiceSettings, site: Site | None = None) -> TlsContext:
     sessions = ServerSessions(context, service, good_for)
     asking, served = inquirer(context, service), staple_for(context, service)
     narrows = service.client and keyshares.are_default(tls)
-    return TlsContext(context, service.client, tls.sni, sessions, staple, asking, served, narrows)
+    kernel = tells_secrets(context)
+    return TlsContext(context, service.client, tls.sni, sessions, staple, asking, served, narrows, kernel)
+
+
+def _set_keylog(context: SSL.Context, file: str | None, has_kernel_tls: Callable[[], bool]) -> None:
+    """After the policy, which has the option."""
+    if binding.context_has_option(context, "ENABLE_KTLS") and has_kernel_tls():
+        set_secrets(context, file)
+    else:
+        set_keylog(context, file)
 
 
 @lru_cache(maxsize=_REMEMBERED_HOSTS)

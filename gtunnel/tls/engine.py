@@ -152,7 +152,7 @@ class TlsEngine:
         if refusal is not None:
             raise RenegotiationError(reason=refusal)
         if not count and self._eof:
-            if not binding.has_option(self._connection, "IGNORE_UNEXPECTED_EOF"):
+            if not self.tolerates_truncation:
                 raise TlsTruncatedError(function="SSL_read")
             self.ended = True
         self.more = count == len(buffer) or records.failure is not None
@@ -192,6 +192,11 @@ class TlsEngine:
             return
         except SSL.Error as error:
             raise TlsStreamError(function="SSL_shutdown", reason=protocol_reason(error)) from error
+
+    @property
+    def tolerates_truncation(self) -> bool:
+        """Whether a stream without close_notify is taken for one that has ended."""
+        return binding.has_option(self._connection, "IGNORE_UNEXPECTED_EOF")
 
     @property
     def rejected(self) -> str:

@@ -6,11 +6,22 @@ one write, so lines do not mix.
 
 import os
 from contextlib import suppress
+from typing import Final, Protocol
 
 from OpenSSL import SSL
 
 from gtunnel.tls.errors import TlsSetupError
 from gtunnel.tls.openssl.verify import keep
+
+# Beside pyOpenSSL's own attributes.
+_TAKER: Final = "_gtunnel_secrets"
+
+
+class Taker(Protocol):
+    """Who takes the secrets of one connection."""
+
+    def take(self, line: bytes) -> None:
+        """A line, without its end."""
 
 
 class KeyLog:
@@ -45,3 +56,29 @@ def set_keylog(context: SSL.Context, file: str | None) -> None:
     log = KeyLog(file)
     context.set_keylog_callback(lambda _, line: log.write(line))
     keep(context, log)
+
+
+def set_secrets(context: SSL.Context, file: str | None) -> None:
+    """The same, where connections are to get their own secrets as well (`deliver`): the log may be none."""
+    log = None if file is None else KeyLog(file)
+
+    def take(connection: SSL.Connection, line: bytes) -> None:
+        if log is not None:
+            log.write(line)
+        taker = connection.__dict__.get(_TAKER)
+        if taker is not None:
+            taker.take(line)
+
+    context.set_keylog_callback(take)
+    keep(context, log)
+    context.__dict__[_TAKER] = take
+
+
+def tells_secrets(context: SSL.Context) -> bool:
+    """Whether connections of a context get their secrets."""
+    return _TAKER in context.__dict__
+
+
+def deliver(connection: SSL.Connection, taker: Taker | None) -> None:
+    """Give `taker` what a connection's key log is told from now on, and only that; None ends it."""
+    connection.__dict__[_TAKER] = taker

@@ -5,6 +5,7 @@ import grp
 import pwd
 from collections.abc import Iterator
 from dataclasses import field
+from functools import partial
 
 from gtunnel.address import HostPort, SocketAddress
 from gtunnel.conf.errors import Problem, problem_of
@@ -17,7 +18,7 @@ from gtunnel.conf.settings import (
     Transparency,
 )
 from gtunnel.events import Level, Log
-from gtunnel.net import libwrap, names, preload, redisclient
+from gtunnel.net import kerneltls, libwrap, names, preload, redisclient
 from gtunnel.net.errors import ResolveError
 from gtunnel.net.launch import Launch, base_environment, refusal
 from gtunnel.net.loops import LoopGuard
@@ -64,7 +65,7 @@ def compile_service(
     problems: list[Problem] = []
     tls = local = users = None
     try:
-        tls = context.build(settings, building.site)
+        tls = context.build(settings, building.site, partial(_has_kernel_tls, settings, building.log))
     except TlsSetupError as error:
         problems += (_tls_problem(settings, problem) for problem in error.problems)
     try:
@@ -117,6 +118,14 @@ def _strategy(settings: ServiceSettings, loops: LoopGuard) -> TransparencyStrate
     if asked and settings.transparency is Transparency.SOURCE:
         return strategy(Transparency.BOTH, loops)
     return strategy(settings.transparency, loops)
+
+
+def _has_kernel_tls(settings: ServiceSettings, log: Log) -> bool:
+    why = kerneltls.refusal()
+    if why:
+        said = f"Service [{settings.name}]: options = ENABLE_KTLS: {why}: TLS stays in user space"
+        log.write(Level.WARNING, str(Problem(settings.place, "", said)))
+    return not why
 
 
 def _prepare(staple: Staple, settings: ServiceSettings, log: Log) -> None:

@@ -350,7 +350,7 @@ class Connection:
             return endings.ORDERLY
         if sides.said_farewell:
             return endings.ORDERLY
-        self.relay = sides.relay(self.service)
+        self.relay = sides.relay(self.service, self.log)
         return self._relay_on()
 
     @staticmethod

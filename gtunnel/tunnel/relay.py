@@ -171,13 +171,14 @@ class Relay:
 
         Raises `WaitTimeoutError` for TIMEOUTidle and whatever a leg raises.
         """
-        forth, back, one, other = self.forth, self.back, self._one, self._other
         self._buffer = scratch.plain
-        forth.buffer = back.buffer = self._buffer
+        self.forth.buffer = self.back.buffer = self._buffer
         may_leave = resume is not None and timeouts.idle > CALM_SECONDS
         while True:
             try:
                 easy = self._pump()
+                # They may be others now (`takeover`).
+                forth, back, one, other = self.forth, self.back, self._one, self._other
                 if easy:
                     one.want(receive=True, send=False)
                     other.want(receive=True, send=False)

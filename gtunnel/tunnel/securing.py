@@ -8,6 +8,7 @@ from dataclasses import field
 from functools import partial
 
 from gtunnel.events import Level, Log
+from gtunnel.net.kernelleg import HandoverLeg
 from gtunnel.net.legs import PlainLeg, TlsLeg
 from gtunnel.net.names import Target
 from gtunnel.net.responders import Manner
@@ -15,6 +16,7 @@ from gtunnel.net.waiting import Wakeup
 from gtunnel.tls.diagnosis import SOCKS, Scene, explain
 from gtunnel.tls.engine import TlsEngine
 from gtunnel.tls.errors import HandshakeError
+from gtunnel.tls.handover import HandoverEngine
 from gtunnel.tls.hello import RECORD_HEADER, HelloReader
 from gtunnel.tunnel import narration
 from gtunnel.tunnel.resumption import Remembered
@@ -55,7 +57,7 @@ def connect(service: Service, plain: PlainLeg, target: Target, tools: Tools) -> 
         remembered = service.client_sessions.recall(server, log)
     session, group = (None, None) if remembered is None else (remembered.session, remembered.group)
     engine = service.tls.engine(target.host, session, group)
-    leg = TlsLeg(plain, engine, tools.workplace.scratch, tools.wakeup)
+    leg = _leg(plain, engine, tools)
     secured = Secured(leg=leg, engine=engine, remembered=remembered)
     _shake(service, secured, None, tools, service.settings.timeouts.busy)
     if service.settings.tls.psk_secrets is not None and not engine.by_shared_key:
@@ -77,7 +79,7 @@ def accept(service: Service, plain: PlainLeg, reader: HelloReader, tools: Tools,
         # Such a client waits after three bytes for an answer, and OpenSSL for five bytes.
         received = received.ljust(RECORD_HEADER, b"\0")
     engine.feed(received)
-    secured = Secured(leg=TlsLeg(plain, engine, workplace.scratch, tools.wakeup), engine=engine)
+    secured = Secured(leg=_leg(plain, engine, tools), engine=engine)
     resumption = workplace.session_servers.of(service)
     if resumption is None:
         _shake(service, secured, reader, tools, seconds)
@@ -89,6 +91,13 @@ def accept(service: Service, plain: PlainLeg, reader: HelloReader, tools: Tools,
     if secured.unconvincing:
         log.write(Level.NOTICE, "Redirecting connection")
     return secured
+
+
+def _leg(plain: PlainLeg, engine: TlsEngine, tools: Tools) -> TlsLeg:
+    scratch = tools.workplace.scratch
+    if isinstance(engine, HandoverEngine):
+        return HandoverLeg(plain, engine, scratch, tools.wakeup)
+    return TlsLeg(plain, engine, scratch, tools.wakeup)
 
 
 def _shake(service: Service, secured: Secured, reader: HelloReader | None, tools: Tools, seconds: float) -> None:

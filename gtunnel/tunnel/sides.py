@@ -10,6 +10,7 @@ from gtunnel.net import resolver, sockopts
 from gtunnel.net.conversation import Conversation
 from gtunnel.net.datagrams import DatagramRelay
 from gtunnel.net.dial import Dialled, dial
+from gtunnel.net.kernelleg import KernelTlsLeg
 from gtunnel.net.legs import Leg, PlainLeg
 from gtunnel.net.names import Target
 from gtunnel.net.program import Program
@@ -20,6 +21,7 @@ from gtunnel.tls.engine import TlsEngine
 from gtunnel.tunnel.programs import variables
 from gtunnel.tunnel.relay import Relay
 from gtunnel.tunnel.service import Service
+from gtunnel.tunnel.takeover import KernelRelay
 from gtunnel.tunnel.workplace import Workplace
 from gtunnel.wire.steps import Associate, Connect, Glance, Listen, Meet, Receive, ReceiveLine, Scene, Send, Side
 
@@ -145,11 +147,13 @@ class Sides:
             raise TypeError("a protocol talks to a target that is not connected")
         return leg
 
-    def relay(self, service: Service) -> Relay:
+    def relay(self, service: Service, log: Log) -> Relay:
         """Both legs joined, with what has been said beyond the negotiation on its way already."""
-        if self.near is None or self.far is None:
+        near, far = self.near, self.far
+        if near is None or far is None:
             raise RuntimeError("a protocol ended without a target")
-        relay = Relay(self.near, self.far)
+        pipes = self._workplace.pipes
+        relay = KernelRelay(near, far, self._replace, pipes, log) if service.tls.kernel else Relay(near, far)
         if self._talks:
             relay.forth.held = self.unread(Side.CLIENT)
             relay.back.held = self.unread(Side.TARGET)
@@ -160,6 +164,13 @@ class Sides:
             if relay.back.held:
                 self._forget(service)
         return relay
+
+    def _replace(self, leg: KernelTlsLeg, old: Leg) -> None:
+        """The kernel has taken a leg's TLS over."""
+        if self.near is old:
+            self.near = leg
+        else:
+            self.far = leg
 
     def close(self, service: Service, relay: Relay | None, *, reset: bool) -> None:
         """Close all of it; with `reset`, by RST."""

@@ -11,6 +11,7 @@ from gtunnel.net.wrappers import Wrappers
 from gtunnel.tunnel.census import Register
 from gtunnel.tunnel.sessionservers import SessionServers
 from gtunnel.tunnel.shared import SharedCounter
+from gtunnel.tunnel.splicing import Pipes
 from gtunnel.values import dataclass
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Workplace:
     scratch: Scratch = field(default_factory=Scratch)
     responders: Responders = field(default_factory=Responders)
     session_servers: SessionServers = field(default_factory=SessionServers)
+    pipes: Pipes = field(default_factory=Pipes)
     programs: Programs = field(default_factory=Programs)
     connections: "set[Connection]" = field(default_factory=set)
     account: Callable[[str], None] | None = None

@@ -20,6 +20,10 @@ from gtunnel.tls.openssl import native, options
 _NO_CHECK_TIME = 0x200000
 # err.h, ERR_SYSTEM_FLAG: the rest of the number is an errno.
 _SYSTEM_ERROR: Final = 0x80000000
+# err.h: ERR_LIB_SSL, ERR_LIB_OFFSET; ssl.h: SSL_AD_REASON_OFFSET.
+_SSL_LIBRARY: Final = 20
+_LIBRARY_SHIFT: Final = 23
+_ALERT_REASONS: Final = 1000
 # ssl.h: SSL_CTX_set1_groups_list is a macro around SSL_CTX_ctrl with this.
 _CTRL_SET_GROUPS_LIST: Final = 92
 
@@ -87,6 +91,13 @@ def set_security_level(context: SSL.Context, level: int) -> bool:
 def session_reused(connection: SSL.Connection) -> bool:
     """Whether the handshake resumed a session (SSL_session_reused)."""
     return bool(lib.SSL_session_reused(connection._ssl))
+
+
+def alert_reason(description: int) -> str:
+    """What OpenSSL says of a connection that the peer has ended by an alert."""
+    text = lib.ERR_reason_error_string(_SSL_LIBRARY << _LIBRARY_SHIFT | _ALERT_REASONS + description)
+    reason = f"alert number {description}" if text == ffi.NULL else bytes(ffi.string(text)).decode("ascii", "replace")
+    return f"SSL routines::{reason}"
 
 
 def matches_host(certificate: X509, host: str) -> bool:

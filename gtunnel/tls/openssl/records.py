@@ -49,6 +49,12 @@ class Records:
         if _bio_write(self._into_ssl, _memory(ciphertext), len(ciphertext)) != len(ciphertext):
             raise _out_of_memory()
 
+    def peek(self) -> bytes:
+        """What was fed and not looked at."""
+        place = ffi.new("char **")
+        count = _bio_size(self._into_ssl, place)
+        return bytes(ffi.buffer(place[0], count)) if count > 0 else b""
+
     def read(self, buffer: memoryview, ciphertext: memoryview | None = None, fed: int = 0) -> int:
         """Decrypt into `buffer` (SSL_read) as many records as there are and as fit, with `ciphertext` after its first
         `fed` bytes were fed: how many bytes; 0 where more has to be fed.

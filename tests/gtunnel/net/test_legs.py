@@ -12,12 +12,16 @@ import pytest
 
 from gtunnel.net import legs
 from gtunnel.net.errors import SocketError, WaitTimeoutError
+from gtunnel.net.kernelleg import HandoverLeg
 from gtunnel.net.legs import SCRATCH_BYTES, Leg, PlainLeg, Scratch, TlsLeg
 from gtunnel.net.waiting import Wakeup
+from gtunnel.tls import context
 from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError
-from tests.gtunnel.settings import tls_context
+from gtunnel.tls.handover import HandoverEngine
+from tests.gtunnel.settings import service, tls_context
 from tests.support.certificates import Pki
 from tests.support.tls import TlsPeer, TruncatedError, client_context
+from tests.support.userkernel import UserKernelSocket
 
 
 class Peer(Protocol):
@@ -73,10 +77,16 @@ def tls_leg(ours: socket.socket, wakeup: Wakeup, pki: Pki) -> TlsLeg:
     return TlsLeg(PlainLeg(ours, wakeup), tls_context(pki).engine(), Scratch(), wakeup)
 
 
-@pytest.fixture(params=["plain", "TLSv1.2", "TLSv1.3"])
-def ends(
-    request: pytest.FixtureRequest, sockets: tuple[socket.socket, socket.socket], pki: Pki
-) -> Iterator[Ends]:
+def kernel_leg(ours: socket.socket, wakeup: Wakeup, pki: Pki) -> HandoverLeg:
+    """One that hands over to a played kernel."""
+    text = f"accept = 1\nconnect = 2\ncert = {pki.server.pem}\noptions = ENABLE_KTLS"
+    engine = context.build(service(text), None, lambda: True).engine()
+    assert isinstance(engine, HandoverEngine)
+    return HandoverLeg(PlainLeg(UserKernelSocket(ours), wakeup), engine, Scratch(), wakeup)
+
+
+@pytest.fixture(params=["plain", "TLSv1.2", "TLSv1.3", "kernel"])
+def ends(request: pytest.FixtureRequest, sockets: tuple[socket.socket, socket.socket], pki: Pki) -> Iterator[Ends]:
     ours, theirs = sockets
     wakeup = Wakeup()
     leg: Leg
@@ -85,13 +95,16 @@ def ends(
         leg, peer = PlainLeg(ours, wakeup), PlainPeer(theirs)
     else:
         made: list[TlsPeer] = []
-        context = client_context(version=request.param[-3:])
-        thread = threading.Thread(target=lambda: made.append(TlsPeer(theirs, context, server_hostname="localhost")))
+        kernel = request.param == "kernel"
+        trusting = client_context(version="1.3" if kernel else request.param[-3:])
+        thread = threading.Thread(target=lambda: made.append(TlsPeer(theirs, trusting, server_hostname="localhost")))
         thread.start()
-        leg = tls_leg(ours, wakeup, pki)
-        leg.handshake(10)
+        before = kernel_leg(ours, wakeup, pki) if kernel else tls_leg(ours, wakeup, pki)
+        before.handshake(10)
         thread.join()
-        peer = SecurePeer(made[0])
+        after = before.hand_over()[0] if isinstance(before, HandoverLeg) else before
+        assert after is not None
+        leg, peer = after, SecurePeer(made[0])
     yield leg, peer, wakeup
     with contextlib.suppress(ValueError):
         leg.close(reset=False)
@@ -202,6 +215,7 @@ def test_what_had_to_wait_for_room_is_not_kept_after_it_was_sent(ends: Ends) -> 
         reader.start()
         flush_all(leg, wakeup)
         leg.finish()
+        flush_all(leg, wakeup)
         reader.join(10)
         traces = tracemalloc.take_snapshot().traces
         assert max((trace.size for trace in traces if legs.__file__ in str(trace.traceback)), default=0) < 1000
@@ -358,9 +372,7 @@ def test_the_last_flight_is_withheld_until_the_peer_has_convinced(
         assert tickets == [False]
 
 
-def test_a_handshake_that_convinces_goes_on(
-    sockets: tuple[socket.socket, socket.socket], pki: Pki
-) -> None:
+def test_a_handshake_that_convinces_goes_on(sockets: tuple[socket.socket, socket.socket], pki: Pki) -> None:
     ours, theirs = sockets
     wakeup = Wakeup()
     leg = tls_leg(ours, wakeup, pki)

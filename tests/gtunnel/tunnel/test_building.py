@@ -8,7 +8,8 @@ from OpenSSL import SSL
 
 from gtunnel.conf.options_tls import DEFAULT_CIPHERSUITES
 from gtunnel.conf.settings import ServiceSettings
-from gtunnel.events import SilentLog
+from gtunnel.events import Level, SilentLog
+from gtunnel.net import kerneltls
 from gtunnel.net.loops import LoopGuard
 from gtunnel.net.transparency import KeepDestination, Opaque
 from gtunnel.tls.site import Site
@@ -40,6 +41,26 @@ def test_a_server_shakes_hands_before_anybody_is_connected(pki: Pki) -> None:
 def test_a_client_connects_and_then_shakes_hands() -> None:
     client = compiled(service("client = yes\naccept = 1\nconnect = 2"))
     assert list(client.negotiate(Scene())) == [Connect(), StartTls()]
+
+
+@pytest.mark.parametrize("why", ["", "this kernel has no TLS"])
+def test_the_kernels_tls_is_used_where_it_is_and_warned_of_where_not(
+    why: str, pki: Pki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kerneltls, "refusal", lambda: why)
+    settings = service(f"accept = 1\nconnect = 2\ncert = {pki.server.pem}\noptions = ENABLE_KTLS")
+    log = ListLog()
+    built = compile_service(settings, None, LoopGuard(), SilentLog(), Building(log))
+    assert built.tls.kernel is not bool(why)
+    told = "test.conf:4: Service [test]: options = ENABLE_KTLS: this kernel has no TLS: TLS stays in user space"
+    assert log.lines == ([(Level.WARNING, told)] if why else [])
+
+
+def test_the_kernel_is_not_asked_for_what_nobody_wants(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kerneltls, "refusal", lambda: pytest.fail("it was asked"))
+    lines = f"accept = 1\nconnect = 2\ncert = {pki.server.pem}"
+    assert not compiled(service(lines)).tls.kernel
+    assert not compiled(service(f"{lines}\noptions = ENABLE_KTLS\noptions = -ENABLE_KTLS")).tls.kernel
 
 
 def test_transparency_decides_strategy_and_loop_guard() -> None:

@@ -90,7 +90,7 @@ def test_what_is_said_beyond_the_negotiation_is_for_the_relay(both: Both, server
     sides.send(served.settings, Send(Side.CLIENT, b"hello"), log)
     assert both.client.recv(10) == b"hello"
     sides.connect(served, Connect(), None, log)
-    relay = sides.relay(served)
+    relay = sides.relay(served, log)
     assert (relay.forth.held, relay.back.held) == (b" and more", b"")
     sides.close(served, relay, reset=True)
 
@@ -107,7 +107,7 @@ def test_a_connection_is_no_loop_once_its_target_has_spoken(both: Both, server: 
     assert sides.dialled is not None
     assert sides.dialled.local is not None
     scratch = memoryview(bytearray(100))
-    relay = sides.relay(served)
+    relay = sides.relay(served, both.log)
     relay.forth.pump(scratch)
     assert loops.made(sides.dialled.local, target)
     both.client.sendall(b"x")
@@ -123,7 +123,7 @@ def test_a_protocol_without_a_target_is_a_bug(both: Both) -> None:
     served = compiled("127.0.0.1:9")
     both.sides.begin(served, both.log)
     with pytest.raises(RuntimeError):
-        both.sides.relay(served)
+        both.sides.relay(served, both.log)
     with pytest.raises(TypeError):
         both.sides.send(served.settings, Send(Side.TARGET, b"x"), both.log)
     both.sides.close(served, None, reset=False)
