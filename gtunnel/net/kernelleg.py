@@ -134,7 +134,8 @@ class KernelTlsLeg:
         """
         if error.errno != errno.EINVAL:
             raise self._failure(error) from error
-        self._odd = error
+        # Its traceback leads back here: all of the connection would be there until the collector comes by.
+        self._odd = error.with_traceback(None)
 
     def _take_alert(self, level: int, description: int) -> int | None:
         if description == _CLOSE_NOTIFY:

@@ -27,16 +27,16 @@ CONTROL_ROOM: Final = socket.CMSG_SPACE(1)
 
 def refusal() -> str:
     """Why the kernel does no TLS here; empty if it does. Loads its module `tls`, where we may."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.IPPROTO_TCP, _TCP_ULP, b"tls")
-        except OSError as error:
-            # It is there, and wants a connection.
-            if error.errno == errno.ENOTCONN:
-                return ""
-            if error.errno == errno.ENOENT:
-                return "this kernel has no TLS, or its module tls is not loaded and cannot be"
-            return f"setsockopt TCP_ULP: {errno_text(error)}"
+    except OSError as error:
+        # It is there, and wants a connection.
+        if error.errno == errno.ENOTCONN:
+            return ""
+        if error.errno == errno.ENOENT:
+            return "this kernel has no TLS, or its module tls is not loaded and cannot be"
+        return f"setsockopt TCP_ULP: {errno_text(error)}"
     return ""
 
 

@@ -260,11 +260,12 @@ class TlsLeg:
                     engine.feed_eof()
                     count = engine.read_into(buffer)
         finally:
+            # Before all else: whoever is told that something is pending comes again and again.
+            self.pending = engine.more
+            if self.pending:
+                self.watch.readable = True
             if self._starved or engine.has_output():
                 self._collect()
-        self.pending = engine.more
-        if self.pending:
-            self.watch.readable = True
         if count and self.on_data is not None:
             called, self.on_data = self.on_data, None
             called()

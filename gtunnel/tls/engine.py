@@ -16,7 +16,7 @@ from OpenSSL import SSL
 
 from gtunnel.events import Level
 from gtunnel.tls import algorithms
-from gtunnel.tls.errors import HandshakeError, RenegotiationError, TlsStreamError, TlsTruncatedError, protocol_reason
+from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError, protocol_reason
 from gtunnel.tls.ocsp.inquiry import Evidence
 from gtunnel.tls.openssl import binding, handshakes, sessions
 from gtunnel.tls.openssl.records import Records
@@ -62,7 +62,7 @@ class TlsEngine:
     """One TLS connection without a socket. Not safe for two greenlets at once; a connection has only one."""
 
     __slots__ = (
-        *("_connection", "_context", "_eof", "_function", "_records", "_renegotiation"),
+        *("_connection", "_context", "_eof", "_function", "_records"),
         *("_server", "_verdicts", "ended", "first", "has_output", "more"),
     )
 
@@ -75,7 +75,6 @@ class TlsEngine:
         # A name may lead to another context. The callbacks of the first one are called all the same (renegotiation).
         self._context = context
         self._verdicts = Verdicts()
-        self._renegotiation = self._verdicts.renegotiation
         connection.set_app_data(self._verdicts)
         if request is not None:
             connection.set_connect_state()
@@ -120,7 +119,8 @@ class TlsEngine:
         except SSL.Error as error:
             raise HandshakeError(function=self._function, reason=protocol_reason(error)) from error
         if done:
-            handshakes.established(self._connection, self._context)
+            if handshakes.established(self._connection, self._context):
+                self._records.check = self._verdicts.renegotiation.check
             self.more = self._records.unread() > 0
         elif self._eof:
             raise HandshakeError(function=self._function, reason="SSL routines::unexpected eof while reading")
@@ -147,10 +147,6 @@ class TlsEngine:
             return 0
         except SSL.Error as error:
             raise TlsStreamError(function="SSL_read", reason=protocol_reason(error)) from error
-        # The peer may meanwhile have renegotiated as it must not.
-        refusal = self._renegotiation.refusal
-        if refusal is not None:
-            raise RenegotiationError(reason=refusal)
         if not count and self._eof:
             if not self.tolerates_truncation:
                 raise TlsTruncatedError(function="SSL_read")

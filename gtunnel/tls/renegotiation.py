@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from OpenSSL import SSL, crypto
 
+from gtunnel.tls.errors import RenegotiationError
 from gtunnel.tls.openssl import handshakes
 from gtunnel.values import dataclass
 
@@ -30,6 +31,11 @@ class Renegotiation:
     finished: list[float] = field(default_factory=list)
     identity: bytes | None = None
     refusal: str | None = None
+
+    def check(self) -> None:
+        """Raise `RenegotiationError` if the peer has done what it must not."""
+        if self.refusal is not None:
+            raise RenegotiationError(reason=self.refusal)
 
 
 class Bearer(Protocol):

@@ -5,13 +5,14 @@ it saves on them. Whatever is in the way leaves the connection as it is, and is 
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeGuard
 
 from gtunnel.events import Level, Log
+from gtunnel.net.errors import SocketError
 from gtunnel.net.kernelleg import HandoverLeg, KernelTlsLeg
 from gtunnel.net.legs import Leg, PlainLeg
 from gtunnel.tunnel.relay import Flow, Relay
-from gtunnel.tunnel.splicing import Pipes, SplicedFlow
+from gtunnel.tunnel.splicing import Pipes, SplicedFlow, SplicedLeg
 
 # What a direction has moved: sixteen full records. Chosen, not measured: a takeover takes four keys from
 # HKDF, opens two records and makes four system calls, which has to be little beside what was spent already.
@@ -37,7 +38,7 @@ class _CountedFlow(Flow):
 class KernelRelay(Relay):
     """A `Relay` with a `HandoverLeg` on one side."""
 
-    __slots__ = ("_leg", "_log", "_pipes", "_replace")
+    __slots__ = ("_leg", "_log", "_pipes", "_replace", "_spoilt")
 
     def __init__(self, one: Leg, other: Leg, replace: Replace, pipes: Pipes, log: Log) -> None:
         """`replace` is called with the leg that takes the place of the one that hands over."""
@@ -45,6 +46,7 @@ class KernelRelay(Relay):
         self.forth, self.back = _CountedFlow(one, other), _CountedFlow(other, one)
         self._leg: HandoverLeg | None = next((leg for leg in (one, other) if isinstance(leg, HandoverLeg)), None)
         self._replace = replace
+        self._spoilt = False
         self._pipes = pipes
         self._log = log
 
@@ -66,7 +68,11 @@ class KernelRelay(Relay):
         leg = self._leg
         if leg is None:
             return
-        taken, refusal = (None, "an end") if self.forth.ended or self.back.ended else leg.hand_over()
+        try:
+            taken, refusal = (None, "an end") if self.forth.ended or self.back.ended else leg.hand_over()
+        except SocketError:
+            self._spoilt = True
+            raise
         if refusal:
             self._leg = None
             leg.keep()
@@ -79,6 +85,11 @@ class KernelRelay(Relay):
         self._replace(taken, leg)
         self._log.write(Level.INFO, f"TLS is the kernel's from here on, both ways: {taken.cipher}")
 
+    def _salvage(self) -> None:
+        # Records of OpenSSL's that the kernel protects once more would be data to the peer.
+        if not self._spoilt:
+            super()._salvage()
+
     def _exchange(self, old: Leg, new: Leg) -> None:
         if self._one is old:
             self._one = new
@@ -89,11 +100,15 @@ class KernelRelay(Relay):
 
     def _renewed(self, flow: Flow, source: Leg, sink: Leg) -> Flow:
         """A flow that goes on where another one is."""
-        ends = (PlainLeg, KernelTlsLeg)
-        if SPLICES and isinstance(source, ends) and isinstance(sink, ends):
+        if SPLICES and _can_splice(source) and _can_splice(sink):
             new: Flow = SplicedFlow(source, sink, self._pipes)
         else:
             new = Flow(source, sink)
         new.count, new.held, new.on_first = flow.count, flow.held, flow.on_first
         new.ended, new.finished, new.buffer = flow.ended, flow.finished, flow.buffer
         return new
+
+
+def _can_splice(leg: Leg) -> TypeGuard[SplicedLeg]:
+    # These very classes: to a program's leg, an error is an end.
+    return type(leg) in (PlainLeg, KernelTlsLeg)

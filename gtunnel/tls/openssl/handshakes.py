@@ -51,12 +51,13 @@ def watch_later(context: SSL.Context, notice: Notice) -> None:
     context.__dict__["_gtunnel_info"] = callback
 
 
-def established(connection: SSL.Connection, context: SSL.Context) -> None:
-    """The first handshake is done. In TLS 1.2 and older another one may follow."""
+def established(connection: SSL.Connection, context: SSL.Context) -> bool:
+    """The first handshake is done. In TLS 1.2 and older another one may follow: True if it will be noticed."""
     callback: Any = context.__dict__.get("_gtunnel_info")
     if callback is None or connection.get_protocol_version() >= SSL.TLS1_3_VERSION:
-        return
+        return False
     if _set_info_callback is None:
         lib.SSL_set_info_callback(connection._ssl, callback)
     else:
         _set_info_callback(native.pointer(connection._ssl), native.pointer(callback))
+    return True

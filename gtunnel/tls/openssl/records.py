@@ -26,13 +26,15 @@ _memory, _NULL = ffi.from_buffer, ffi.NULL
 class Records:
     """The bytes of one connection, which has to have no socket and to live as long as this."""
 
-    __slots__ = ("_connection", "_from_ssl", "_into_ssl", "_ssl", "failure", "has_output", "unread")
+    __slots__ = ("_connection", "_from_ssl", "_into_ssl", "_ssl", "check", "failure", "has_output", "unread")
 
     def __init__(self, connection: SSL.Connection) -> None:
         self._connection = connection
         self._ssl = connection._ssl
         # What a read met behind the bytes that it returned: the next one raises it.
-        self.failure: SSL.Error | None = None
+        self.failure: Exception | None = None
+        # Raises if what OpenSSL has just read is not to be had, whatever else was in it.
+        self.check: Callable[[], None] | None = None
         self._take_bios()
 
     def _take_bios(self) -> None:
@@ -59,7 +61,8 @@ class Records:
         """Decrypt into `buffer` (SSL_read) as many records as there are and as fit, with `ciphertext` after its first
         `fed` bytes were fed: how many bytes; 0 where more has to be fed.
 
-        Raises `SSL.ZeroReturnError` at close_notify, and `SSL.Error`; what came before was returned then (`failure`).
+        Raises `SSL.ZeroReturnError` at close_notify, `SSL.Error`, and what `check` does; what came before was returned
+        then (`failure`).
         """
         if ciphertext is not None and _bio_write(self._into_ssl, _memory(ciphertext), fed) != fed:
             raise _out_of_memory()
@@ -68,11 +71,15 @@ class Records:
         ssl, memory, size, unread = self._ssl, _memory(buffer), len(buffer), self.unread
         count: int = _read(ssl, memory, size)
         if count <= 0:
-            return self._nothing(count)
-        while count < size and unread():
+            count = self._nothing(count)
+        check = self.check
+        if check is not None:
+            check()
+        while 0 < count < size and unread():
             more = _read(ssl, memory + count, size - count)
+            if more <= 0 or check is not None:
+                more = self._judged(more)
             if more <= 0:
-                self._note(more)
                 break
             count += more
         return count
@@ -116,13 +123,18 @@ class Records:
         self._connection._into_ssl, self._connection._from_ssl = into, out
         self._take_bios()
 
-    def _note(self, result: int) -> None:
-        """What has ended a read that has something to return, for the next one."""
+    def _judged(self, result: int) -> int:
+        """What was read behind something that is good: 0 if that is where a read ends, for now or with a `failure`."""
         try:
-            self._nothing(result)
-        except SSL.Error as error:
+            if result <= 0:
+                result = self._nothing(result)
+            if self.check is not None:
+                self.check()
+        except Exception as error:  # noqa: BLE001 - the next read raises it
             # Its traceback leads back here: it would be there until the collector comes by.
             self.failure = error.with_traceback(None)
+            return 0
+        return result
 
     def _fail(self) -> None:
         failure, self.failure = self.failure, None

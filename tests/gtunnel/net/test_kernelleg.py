@@ -4,6 +4,7 @@ What every leg has to do is in test_legs.py, and done there by these as well.
 """
 
 import contextlib
+import errno
 import socket
 import ssl
 import subprocess
@@ -341,3 +342,17 @@ def test_openssl_s_server_does_not_notice(pki: Pki, wakeup: Wakeup) -> None:
             send_all(taken, wakeup, b"stressed\n")
             assert received(taken, wakeup, 9) == b"desserts\n"
         taken.close(reset=False)
+
+
+def test_what_splice_was_told_is_kept_without_its_frames(sockets: Sockets, pki: Pki, wakeup: Wakeup) -> None:
+    """They know the leg: it would be there, with its flow and a pipe, until the collector comes by."""
+    leg, _ = shaken(UserKernelSocket(sockets[0]), sockets[1], server_engine(pki), wakeup)
+    taken, _ = leg.hand_over()
+    assert taken is not None
+    with pytest.raises(OSError, match="no data") as caught:
+        raise OSError(errno.EINVAL, "no data")
+    assert caught.value.__traceback__ is not None
+    taken.refused(caught.value)
+    assert taken._odd is caught.value
+    assert caught.value.__traceback__ is None
+    taken.close(reset=False)

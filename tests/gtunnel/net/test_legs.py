@@ -146,6 +146,19 @@ def test_nothing_yet_is_none_and_not_the_end(ends: Ends) -> None:
     assert not leg.watch.readable
 
 
+def test_what_fills_the_buffer_to_its_end_leaves_nothing_pending(ends: Ends) -> None:
+    """A connection that then says nothing is as calm as others."""
+    leg, peer, wakeup = ends
+    buffer = memoryview(bytearray(1000))
+    peer.send(bytes(len(buffer)))
+    while (count := leg.receive(buffer)) is None:
+        leg.want(receive=True, send=False)
+        assert wakeup.wait(10)
+    assert count == len(buffer)
+    assert leg.receive(buffer) is None
+    assert not leg.pending
+
+
 def test_what_the_peer_sends_is_received_whole(ends: Ends) -> None:
     leg, peer, wakeup = ends
     data = bytes(range(256)) * 4000

@@ -67,6 +67,22 @@ def test_none_is_taken_where_it_is_forbidden(pki: Pki, side: str) -> None:
         renegotiate(meeting, asking)
 
 
+def test_what_came_before_a_refused_one_is_read_and_nothing_else(pki: Pki) -> None:
+    meeting = met(client(OLD), serving(pki, "renegotiation = no"))
+    for _ in range(2):
+        write(meeting.client, b"good")
+    meeting.client._connection.renegotiate()
+    with contextlib.suppress(SSL.WantReadError):
+        meeting.client._connection.do_handshake()
+    meeting.deliver(meeting.client)
+    buffer = memoryview(bytearray(100))
+    assert meeting.server.read_into(buffer) == 8
+    assert bytes(buffer[:8]) == b"goodgood"
+    assert meeting.server.more
+    with pytest.raises(RenegotiationError):
+        meeting.server.read_into(buffer)
+
+
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_a_flood_is_stopped(pki: Pki, side: str) -> None:
     meeting = met(client(OLD), serving(pki, ALLOWED))

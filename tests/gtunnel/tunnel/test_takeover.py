@@ -1,27 +1,32 @@
 """A relay whose TLS becomes the kernel's: by a played one, with real sockets and a real peer."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from OpenSSL import SSL
 
 from gtunnel.conf.settings import Timeouts
+from gtunnel.net.errors import SocketError
 from gtunnel.net.kernelleg import HandoverLeg, KernelTlsLeg
 from gtunnel.net.legs import Leg, PlainLeg, Scratch
+from gtunnel.net.programends import ProgramLeg
 from gtunnel.net.waiting import Wakeup
 from gtunnel.tls import context
 from gtunnel.tls.errors import TlsTruncatedError
 from gtunnel.tls.handover import HandoverEngine
 from gtunnel.tunnel import takeover
-from gtunnel.tunnel.splicing import Pipes
+from gtunnel.tunnel.relay import Flow
+from gtunnel.tunnel.splicing import Pipes, SplicedFlow
 from gtunnel.tunnel.takeover import BULKY_BYTES, KernelRelay
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service
 from tests.support.certificates import Pki
 from tests.support.tls import TlsPeer, client_context
-from tests.support.userkernel import UserKernelSocket
+from tests.support.userkernel import TLS_RX, UserKernelSocket
 
 TIMEOUTS = Timeouts(busy=10, close=10, connect=10, idle=10)
 TAKEN = "TLS is the kernel's from here on, both ways: TLS_AES_256_GCM_SHA384"
@@ -198,3 +203,46 @@ def test_a_truncated_stream_is_an_error_and_what_came_before_it_arrives(pki: Pki
     assert got == [b"a" * 2 * BULKY_BYTES]
     assert through.replaced
     close(through)
+
+
+def test_what_the_kernel_has_taken_half_of_gets_nothing_more(pki: Pki, wakeup: Wakeup) -> None:
+    """It would protect OpenSSL's records once more, and they would be data to the peer."""
+    through = make(pki, wakeup)
+    leg = through.relay._one
+    assert isinstance(leg, HandoverLeg)
+    kernel = leg._plain.sock
+    assert isinstance(kernel, UserKernelSocket)
+    kernel.refuses = TLS_RX
+    got = bytearray()
+
+    def peer() -> None:
+        with contextlib.suppress(OSError, SSL.Error):
+            while more := through.tls.receive(1 << 16):
+                got.extend(more)
+
+    threads = [threading.Thread(target=peer), threading.Thread(target=through.plain.sendall, args=(b"a" * 350_000,))]
+    for thread in threads:
+        thread.start()
+    with pytest.raises(SocketError, match="TLS_RX"):
+        through.run()
+    close(through)
+    for thread in threads:
+        thread.join()
+    assert got.startswith(b"aaa")
+    assert set(got) == set(b"a")
+
+
+def test_a_program_is_not_spliced(pki: Pki, wakeup: Wakeup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end may look like an error, which its leg knows to tell apart."""
+    monkeypatch.setattr(takeover, "SPLICES", True)
+    through = make(pki, wakeup)
+    ours, theirs = connection()
+    plain = PlainLeg(ours, wakeup)
+    program = ProgramLeg(through.relay._other.sock, wakeup)  # type: ignore[attr-defined]
+    renewed = through.relay._renewed
+    assert isinstance(renewed(through.relay.forth, plain, plain), SplicedFlow)
+    assert type(renewed(through.relay.forth, plain, program)) is Flow
+    assert type(renewed(through.relay.back, program, plain)) is Flow
+    close(through)
+    plain.close(reset=False)
+    theirs.close()
