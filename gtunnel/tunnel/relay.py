@@ -225,9 +225,12 @@ class Relay:
     def _pump(self) -> bool:
         """Move what can be moved. True if nothing is in the way of either flow, and the watches tell what comes."""
         easy = self.forth.pump(self._buffer)
-        easy = self.back.pump(self._buffer) and easy
+        return self.back.pump(self._buffer) and easy and self._is_quiet()
+
+    def _is_quiet(self) -> bool:
+        """Whether no leg has anything that only a receive or a flush tells of."""
         one, other = self._one, self._other
-        return easy and not (one.pending or other.pending or one.blocked or other.blocked)
+        return not (one.pending or other.pending or one.blocked or other.blocked)
 
     def _is_awaited(self) -> bool:
         """Whether TIMEOUTidle counts: the connection is open both ways, or there is something left to send."""

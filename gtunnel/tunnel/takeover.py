@@ -57,9 +57,7 @@ class KernelRelay(Relay):
         # What was read may just have led to a boundary, and the next turn would read on.
         if self._is_due():
             self._hand_over()
-        # Of what has come meanwhile, only a receive tells.
-        one, other = self._one, self._other
-        return easy and not (one.pending or other.pending or one.blocked or other.blocked)
+        return easy and self._is_quiet()
 
     def _is_due(self) -> bool:
         return self._leg is not None and max(self.forth.count, self.back.count) >= BULKY_BYTES

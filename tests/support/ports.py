@@ -49,3 +49,12 @@ def _is_free(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def connection() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a TCP connection: ours, which does not block, and a peer's, which gives up after ten seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname(), timeout=10)
+        ours, _ = listener.accept()
+        ours.setblocking(False)
+        return ours, theirs

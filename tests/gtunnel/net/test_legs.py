@@ -20,6 +20,7 @@ from gtunnel.tls.errors import HandshakeError, TlsStreamError, TlsTruncatedError
 from gtunnel.tls.handover import HandoverEngine
 from tests.gtunnel.settings import service, tls_context
 from tests.support.certificates import Pki
+from tests.support.ports import connection
 from tests.support.tls import TlsPeer, TruncatedError, client_context
 from tests.support.userkernel import UserKernelSocket
 
@@ -65,10 +66,7 @@ Ends = tuple[Leg, Peer, Wakeup]
 
 @pytest.fixture
 def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        theirs = socket.create_connection(listener.getsockname(), timeout=10)
-        ours, _ = listener.accept()
-    ours.setblocking(False)
+    ours, theirs = connection()
     with ours, theirs:
         yield ours, theirs
 

@@ -16,6 +16,7 @@ from gtunnel.net.legs import SCRATCH_BYTES, PlainLeg, Scratch
 from gtunnel.net.waiting import Wakeup
 from gtunnel.tunnel.relay import Relay
 from gtunnel.tunnel.splicing import MAX_PIPES, Pipes, SplicedFlow
+from tests.support.ports import connection
 
 TIMEOUTS = Timeouts(busy=10, close=10, connect=10, idle=10)
 SCRATCH = memoryview(bytearray(SCRATCH_BYTES))
@@ -37,14 +38,6 @@ class Line:
         relay.forth = SplicedFlow(self.one, self.other, self.pipes)
         relay.back = SplicedFlow(self.other, self.one, self.pipes)
         return relay
-
-
-def connection() -> tuple[socket.socket, socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        far = socket.create_connection(listener.getsockname(), timeout=10)
-        near, _ = listener.accept()
-        near.setblocking(False)
-        return near, far
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from gtunnel.tunnel.takeover import BULKY_BYTES, KernelRelay
 from tests.gtunnel.logs import ListLog
 from tests.gtunnel.settings import service
 from tests.support.certificates import Pki
+from tests.support.ports import connection
 from tests.support.tls import TlsPeer, TruncatedError, client_context
 from tests.support.userkernel import TLS_RX, UserKernelSocket
 
@@ -45,14 +46,6 @@ class Through:
 
     def run(self) -> bool | None:
         return self.relay.run(Scratch(), self.wakeup, TIMEOUTS)
-
-
-def connection() -> tuple[socket.socket, socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        far = socket.create_connection(listener.getsockname(), timeout=10)
-        near, _ = listener.accept()
-        near.setblocking(False)
-        return near, far
 
 
 def make(pki: Pki, wakeup: Wakeup, *lines: str, version: str = "1.3") -> Through:
